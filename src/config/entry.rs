@@ -1,0 +1,66 @@
+//! A diagnostic for machines.
+
+use serde::Serialize;
+
+use super::diagnostic::{Diagnostic, Location, Severity};
+use super::place::Place;
+
+/// A diagnostic in `hushfs check --json`.
+#[derive(Debug, Serialize)]
+pub struct Entry {
+    pub severity: Severity,
+    pub message: String,
+    #[serde(flatten)]
+    pub position: Position,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Position>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub help: Vec<String>,
+}
+
+/// Line and column count from 1, the column in characters.
+#[derive(Debug, Default, Serialize)]
+pub struct Position {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+}
+
+impl Entry {
+    pub fn new(diagnostic: &Diagnostic) -> Self {
+        Self {
+            severity: diagnostic.severity,
+            message: diagnostic.message.clone(),
+            position: Position::of(&diagnostic.location),
+            expected: diagnostic.label.clone(),
+            related: diagnostic.also.iter().map(|(place, _)| Position::at(place)).collect(),
+            notes: diagnostic.notes.clone(),
+            help: diagnostic.helps.clone(),
+        }
+    }
+}
+
+impl Position {
+    fn of(location: &Location) -> Self {
+        match location {
+            Location::Nowhere => Self::default(),
+            Location::File(path) => Self { file: Some(path.display().to_string()), ..Self::default() },
+            Location::Point { path, line, column } => {
+                Self { file: Some(path.display().to_string()), line: Some(*line), column: Some(*column) }
+            }
+            Location::Place(place) => Self::at(place),
+        }
+    }
+
+    fn at(place: &Place) -> Self {
+        let line = place.line();
+        Self { file: Some(place.file.path.display().to_string()), line: Some(line.number), column: Some(line.column) }
+    }
+}

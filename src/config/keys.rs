@@ -1,0 +1,50 @@
+//! The names of all settings. What is not here is an unknown key.
+
+/// At the top of a file.
+pub const ROOT: &[&str] = &["mountpoint", "allow_other", "root", "cache", "control", "audit", "scopes", "grant"];
+
+/// In `[control]`.
+pub const CONTROL: &[&str] = &["socket"];
+
+/// In `[audit]`.
+pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
+
+/// In a `[[grant]]`.
+pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
+
+/// In `[cache]`, and in a scope as an override.
+pub const CACHE: &[&str] =
+    &["ttl", "refresh_ahead", "max_stale", "negative_ttl", "list_ttl", "timeout", "max_secret_bytes"];
+
+/// In `[cache]` alone: memory is shared by all scopes.
+pub const CACHE_ONLY: &[&str] = &["max_bytes"];
+
+/// In a scope, whatever its provider.
+pub const SCOPE: &[&str] = &["provider", "format"];
+
+/// A provider, and what a scope of it may hold besides.
+pub struct Provider {
+    pub name: &'static str,
+    pub settings: &'static [&'static str],
+    /// Is it in this build? Each is a Cargo feature.
+    pub built_in: bool,
+}
+
+pub const PROVIDERS: &[Provider] = &[
+    Provider { name: "local", settings: LOCAL, built_in: cfg!(feature = "local") },
+    Provider { name: "aws-secrets-manager", settings: AWS_SECRETS_MANAGER, built_in: cfg!(feature = "aws") },
+];
+
+pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
+
+pub const AWS_SECRETS_MANAGER: &[&str] = &["region", "prefix", "endpoint_url", "ca_file", "auth"];
+
+/// In `auth` of a scope whose provider is AWS's.
+pub const AWS_AUTH: &[&str] = &["method", "profile", "role_arn", "external_id"];
+
+/// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
+pub const LATER_PROVIDERS: &[&str] =
+    &["aws-parameter-store", "vault", "gcp-secret-manager", "azure-key-vault", "kubernetes", "databricks"];
+
+/// Settings that are planned and not there. They must not be ignored: half of them are about access.
+pub const LATER: &[&str] = &["identity", "metrics", "iam_ttl", "page_cache"];

@@ -1,0 +1,35 @@
+//! Configuration: written -> merged -> validated.
+//!
+//! 1. `written`: one file's text becomes values that know where they stand (`place`).
+//! 2. `merged`: the main file and `conf.d/*.toml` become one; a conflict names both places.
+//! 3. `validate`: values become `settings`, the only form that the rest of the program sees.
+//!
+//! Whatever is wrong on the way is collected and reported together (`report`). A report shows lines of
+//! the files, but no line that looks as if it held a credential (`conceal`).
+
+mod conceal;
+mod diagnostic;
+mod duration;
+mod entry;
+pub mod keys;
+mod load;
+mod merged;
+mod place;
+mod read;
+mod render;
+mod report;
+#[cfg(test)]
+mod robustness_test;
+mod settings;
+#[cfg(all(test, feature = "local", feature = "aws"))]
+mod shipped_file_test;
+mod size;
+mod suggest;
+mod validate;
+mod written;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use entry::{Entry, Position};
+pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load};
+pub use report::Report;
+pub use settings::*;

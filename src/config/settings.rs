@@ -1,0 +1,169 @@
+//! The validated configuration: what the rest of the program is given.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::access::policy::Statement;
+
+/// A whole configuration that holds together.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub mountpoint: PathBuf,
+    /// May users other than the one who runs the daemon reach the mount at all? (FUSE's `allow_other`)
+    pub allow_other: bool,
+    /// Is root let past the permission bits?
+    pub root: RootPolicy,
+    /// Memory for values, in bytes.
+    pub max_bytes: u64,
+    pub control: ControlSettings,
+    pub audit: AuditSettings,
+    pub scopes: BTreeMap<ScopeName, Scope>,
+    /// Who may do what, in reading order.
+    pub grants: Vec<Statement>,
+}
+
+/// The first directory below the mountpoint. A plain file name: not empty, no `/`, NUL or control
+/// character, no leading `.` or `@`, at most 255 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeName(String);
+
+impl ScopeName {
+    pub fn new(name: &str) -> Option<Self> {
+        let plain = !name.is_empty()
+            && name.len() <= 255
+            && !name.starts_with(['.', '@'])
+            && !name.chars().any(|c| c == '/' || c == '%' || c.is_control());
+        plain.then(|| Self(name.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScopeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootPolicy {
+    /// Root reads what the daemon's user reads.
+    Allow,
+    /// Root is a caller like any other.
+    Deny,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ControlSettings {
+    /// Where the control socket is; by default in the run-time directory of the user.
+    pub socket: Option<PathBuf>,
+}
+
+/// Where decisions are recorded; by default nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    pub file: Option<PathBuf>,
+    pub journald: bool,
+    pub stderr: bool,
+    /// Is a read refused whose record cannot be written?
+    pub required: bool,
+}
+
+/// One scope: its provider and how its values are kept.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    pub name: ScopeName,
+    pub cache: CacheSettings,
+    pub format: Format,
+    pub provider: ProviderSettings,
+}
+
+/// Freshness, per scope. The defaults and promises are those of `docs/semantics.md`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CacheSettings {
+    pub ttl: Duration,
+    /// The share of `ttl` (0 to 1) after which a value in use is refreshed in the background.
+    pub refresh_ahead: f64,
+    pub max_stale: Duration,
+    pub negative_ttl: Duration,
+    pub list_ttl: Duration,
+    /// The longest that a file operation waits.
+    pub timeout: Duration,
+    /// The largest value that is served, in bytes.
+    pub max_secret_bytes: u64,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(300),
+            refresh_ahead: 0.8,
+            max_stale: Duration::from_secs(3600),
+            negative_ttl: Duration::from_secs(10),
+            list_ttl: Duration::from_secs(60),
+            timeout: Duration::from_secs(5),
+            max_secret_bytes: 1 << 20,
+        }
+    }
+}
+
+/// How a value becomes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// A JSON object by its fields, anything else as one file `value`.
+    #[default]
+    Auto,
+    /// A JSON object; anything else is an error.
+    Json,
+    /// Always one file `value`.
+    Raw,
+}
+
+#[derive(Debug, Clone)]
+pub enum ProviderSettings {
+    Local(LocalSettings),
+    AwsSecretsManager(AwsSecretsManagerSettings),
+}
+
+impl ProviderSettings {
+    /// The provider's name in configuration files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "local",
+            Self::AwsSecretsManager(_) => "aws-secrets-manager",
+        }
+    }
+}
+
+/// A folder of age-encrypted files.
+#[derive(Debug, Clone)]
+pub struct LocalSettings {
+    pub path: PathBuf,
+    /// An age identity file. None only with `allow_plaintext`.
+    pub identity: Option<PathBuf>,
+    /// Are files that are not encrypted served too?
+    pub allow_plaintext: bool,
+}
+
+/// AWS Secrets Manager; what is not set comes from the SDK's own chain (environment, profile, IMDS, …).
+#[derive(Debug, Clone, Default)]
+pub struct AwsSecretsManagerSettings {
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    /// `prod/` makes `prod/db` show as `db`.
+    pub prefix: String,
+    pub endpoint_url: Option<String>,
+    /// PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    pub assume_role: Option<AssumeRole>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AssumeRole {
+    pub role_arn: String,
+    pub external_id: Option<String>,
+}

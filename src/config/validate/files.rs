@@ -1,0 +1,93 @@
+//! Files that the configuration names: are they there, and who may touch them?
+
+use std::fs::Metadata;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::section::Section;
+use crate::config::diagnostic::{Diagnostic, quoted};
+use crate::config::read::os_message;
+use crate::config::suggest::nearest_file;
+use crate::config::written::Item;
+
+/// The identity decrypts everything in its scope: nobody but its owner may read or replace it. Its group
+/// may read it with a warning, for a daemon that gets its key that way.
+pub fn judge_identity(section: &Section<'_>, path: &Path, item: &Item) {
+    let Some(metadata) = regular_file(section, "identity", path, item) else { return };
+    let mode = metadata.mode() & 0o7777;
+    let (severity, what) = if mode & 0o004 != 0 {
+        (Diagnostic::error as fn(String) -> Diagnostic, "may be read by every user of this host")
+    } else if mode & 0o022 != 0 {
+        (Diagnostic::error as fn(String) -> Diagnostic, "may be replaced by others than its owner")
+    } else if mode & 0o040 != 0 {
+        (Diagnostic::warning as fn(String) -> Diagnostic, "may be read by its group")
+    } else {
+        return;
+    };
+    section.add(
+        severity(format!("the identity file {what}"))
+            .at(item.place.clone())
+            .label(format!("its mode is {mode:04o}, expected 0600 or 0400"))
+            .help(format!("chmod 600 {}", shell_word(path))),
+    );
+}
+
+pub fn judge_ca_file(section: &Section<'_>, path: &Path, item: &Item) {
+    let _ = regular_file(section, "ca_file", path, item);
+}
+
+/// The folder of a local store. It may be made later: the mount comes up without it.
+pub fn judge_store(section: &Section<'_>, path: &Path, item: &Item) {
+    let problem = match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => return,
+        Ok(_) => Diagnostic::error(format!("{} is not a directory", section.name("path")))
+            .label("expected the folder of encrypted files"),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let warning = Diagnostic::warning(format!("{} does not exist yet", section.name("path")))
+                .label("no such directory: the scope is empty until there is one");
+            with_near_file(warning, path)
+        }
+        Err(error) => {
+            Diagnostic::warning(format!("{} cannot be looked at", section.name("path"))).label(os_message(&error))
+        }
+    };
+    section.add(problem.at(item.place.clone()));
+}
+
+fn regular_file(section: &Section<'_>, key: &str, path: &Path, item: &Item) -> Option<Metadata> {
+    let name = section.name(key);
+    let problem = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => return Some(metadata),
+        Ok(metadata) => Diagnostic::error(format!("{name} is not a regular file")).label(if metadata.is_dir() {
+            "expected a file, found a directory"
+        } else {
+            "expected a regular file"
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            with_near_file(Diagnostic::error(format!("{name} does not exist")).label("no such file"), path)
+        }
+        Err(error) => Diagnostic::error(format!("{name} cannot be looked at"))
+            .label(os_message(&error))
+            .help("run this command as the user who runs the daemon"),
+    };
+    section.add(problem.at(item.place.clone()));
+    None
+}
+
+fn with_near_file(problem: Diagnostic, path: &Path) -> Diagnostic {
+    match nearest_file(path) {
+        Some(near) => problem.help(format!("did you mean {}?", quoted(&near.display().to_string()))),
+        None => problem,
+    }
+}
+
+/// A path that can be pasted into a shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+@%:,".contains(c)) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

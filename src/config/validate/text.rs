@@ -1,0 +1,158 @@
+//! What texts may look like: rules without a place in a file.
+
+/// Not empty, and nothing in it that a terminal, a log or a C string would take amiss.
+pub fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(char::is_control)
+}
+
+/// `us-east-1`: it becomes part of a host name, so nothing else may be in it.
+pub fn is_region(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 63
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// `arn:aws:iam::123456789012:role/path/name`
+pub fn is_role_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, resource] = parts.as_slice() else {
+        return false;
+    };
+    *arn == "arn"
+        && partition.starts_with("aws")
+        && partition.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        && *service == "iam"
+        && region.is_empty()
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && resource.strip_prefix("role/").is_some_and(|name| {
+            !name.is_empty()
+                && !name.ends_with('/')
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&byte))
+        })
+}
+
+/// What STS takes: 2 to 1224 characters of letters, digits and `_+=,.@:/-`.
+pub fn is_external_id(text: &str) -> bool {
+    (2..=1224).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte))
+}
+
+/// Why a text is no address of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlError {
+    Scheme,
+    Host,
+    /// `user:password@`
+    Credential,
+    Port,
+    /// A query, a fragment, a space, …
+    Rest,
+}
+
+/// An `http` or `https` address that passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Url {
+    pub encrypted: bool,
+    /// The host is this machine.
+    pub loopback: bool,
+}
+
+/// `http://host`, `https://host:port/path`
+pub fn parse_url(text: &str) -> Result<Url, UrlError> {
+    let (encrypted, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return Err(UrlError::Scheme),
+    };
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if authority.contains('@') {
+        return Err(UrlError::Credential);
+    }
+    if path.contains(['?', '#', '\\', ' ', '"', '<', '>']) {
+        return Err(UrlError::Rest);
+    }
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => {
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| UrlError::Host)?;
+            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or(UrlError::Host)?) })
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:".contains(c);
+    if host.is_empty() || !host.chars().all(plain) {
+        return Err(UrlError::Host);
+    }
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Err(UrlError::Port);
+    }
+    let loopback = host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    Ok(Url { encrypted, loopback })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_arns_are_told_from_other_text() {
+        for good in [
+            "arn:aws:iam::123456789012:role/airflow",
+            "arn:aws-cn:iam::123456789012:role/team/airflow",
+            "arn:aws-us-gov:iam::123456789012:role/a+b@c",
+        ] {
+            assert!(is_role_arn(good), "{good}");
+        }
+        for bad in [
+            "",
+            "airflow",
+            "arn:aws:iam::123456789012:user/airflow",
+            "arn:aws:iam::123:role/airflow",
+            "arn:aws:iam:us-east-1:123456789012:role/airflow",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:role/a b",
+            "arn:aws:sts::123456789012:assumed-role/a/b",
+        ] {
+            assert!(!is_role_arn(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_from_other_text() {
+        let here = Ok(Url { encrypted: false, loopback: true });
+        let there = Ok(Url { encrypted: true, loopback: false });
+        for (text, answer) in [
+            ("http://127.0.0.1:5000", here),
+            ("http://localhost:5000/", here),
+            ("http://[::1]:5000", here),
+            ("https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com", there),
+            ("https://example.com:8443/base/path", there),
+            ("ftp://example.com", Err(UrlError::Scheme)),
+            ("example.com", Err(UrlError::Scheme)),
+            ("http://", Err(UrlError::Host)),
+            ("http:///path", Err(UrlError::Host)),
+            ("http://[::1", Err(UrlError::Host)),
+            ("http://a b", Err(UrlError::Host)),
+            ("http://me:pass@host", Err(UrlError::Credential)),
+            ("http://host:99999", Err(UrlError::Port)),
+            ("http://host:0", Err(UrlError::Port)),
+            ("http://host:", Err(UrlError::Port)),
+            ("http://host/?x=1", Err(UrlError::Rest)),
+        ] {
+            assert_eq!(parse_url(text), answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_one_label_of_a_host_name() {
+        assert!(is_region("us-gov-west-1"));
+        for bad in ["", "US-EAST-1", "us-east-1.example.com", "us east", "us/east"] {
+            assert!(!is_region(bad), "{bad}");
+        }
+    }
+}
