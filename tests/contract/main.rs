@@ -1,0 +1,18 @@
+//! Every provider against the same promises.
+//!
+//! `suite.rs` has the promises. To hold a new provider to them: write a file with a [`suite::Fixture`]
+//! that makes, changes and deletes secrets on the real service or its best emulator, a function that runs
+//! a case on it, and `contract!(that_function);`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[macro_use]
+mod suite;
+
+#[cfg(feature = "aws")]
+mod aws;
+#[cfg(feature = "aws")]
+mod aws_faults;
+#[cfg(feature = "local")]
+mod local;

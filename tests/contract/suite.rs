@@ -1,0 +1,297 @@
+//! What every provider promises.
+
+use std::sync::Arc;
+
+use hushfs::config::Scope;
+use hushfs::provider::{
+    Error, ErrorKind, Fetched, Known, Listing, Presence, Provider, SecretName, VersionSelector, registry,
+};
+
+/// In every value of these tests, so that an error's text can be searched for it.
+pub const MARK: &str = "marked-7c1f2e";
+
+/// A service that tests can change.
+pub trait Fixture {
+    /// The scope's settings.
+    fn scope(&self) -> Scope;
+    /// A new secret of these exact bytes; `name` is relative to the scope.
+    async fn put(&self, name: &str, bytes: &[u8]);
+    /// Many of them with the same bytes.
+    async fn put_all(&self, names: &[String], bytes: &[u8]);
+    /// Other bytes for a secret that is there.
+    async fn rotate(&self, name: &str, bytes: &[u8]);
+    async fn delete(&self, name: &str);
+    fn abilities(&self) -> Abilities;
+}
+
+/// Where services differ.
+#[derive(Debug, Clone, Copy)]
+pub struct Abilities {
+    pub empty_values: bool,
+    pub versions: bool,
+}
+
+/// One `#[test]` per case; `$run` gives a fixture to it.
+macro_rules! contract {
+    ($run:path) => {
+        contract!($run:
+            an_empty_scope_lists_nothing,
+            a_listing_has_every_secret_once,
+            a_thousand_secrets_are_listed,
+            a_look_tells_the_secret_from_what_is_below_it,
+            a_value_comes_back_byte_for_byte,
+            an_empty_value_is_a_value,
+            what_is_not_there_is_not_found,
+            a_rotated_secret_has_a_new_version_and_value,
+            older_versions_are_served_where_they_are_kept,
+            a_deleted_secret_is_gone,
+            a_value_over_the_limit_is_too_large,
+            odd_names_are_answered_and_never_a_panic,
+        );
+    };
+    ($run:path: $($case:ident,)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $run($crate::test_name!(), async |fixture| $crate::suite::$case(&fixture).await);
+            }
+        )*
+    };
+}
+
+pub fn provider(fixture: &impl Fixture) -> Arc<dyn Provider> {
+    build(fixture.scope())
+}
+
+pub fn build(scope: Scope) -> Arc<dyn Provider> {
+    registry::build(&scope).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn name(text: &str) -> SecretName {
+    SecretName::new(text).expect("a name")
+}
+
+/// Of that kind, and without a value in its text.
+pub fn expect_error<T>(result: Result<T, Error>, kind: ErrorKind) -> Error {
+    let Err(error) = result else { panic!("answered, not {kind:?}") };
+    assert!(!error.detail.contains(MARK), "a value is in an error's text");
+    assert_eq!(error.kind, kind, "{error}");
+    eprintln!("{}: {error}", kind.as_str());
+    error
+}
+
+pub async fn listing(provider: &dyn Provider) -> Listing {
+    provider.list().await.unwrap_or_else(|error| panic!("list: {error}"))
+}
+
+async fn names(provider: &dyn Provider) -> Vec<String> {
+    let mut names: Vec<String> = listing(provider).await.secrets.iter().map(|it| it.name.to_string()).collect();
+    names.sort();
+    names
+}
+
+pub async fn look(provider: &dyn Provider, text: &str) -> Presence {
+    provider.look(&name(text)).await.unwrap_or_else(|error| panic!("look at {text}: {error}"))
+}
+
+pub async fn fetch(provider: &dyn Provider, text: &str, version: &VersionSelector) -> Fetched {
+    provider.fetch(&name(text), version).await.unwrap_or_else(|error| panic!("fetch {text}: {error}"))
+}
+
+pub async fn current(provider: &dyn Provider, text: &str) -> Fetched {
+    fetch(provider, text, &VersionSelector::Current).await
+}
+
+fn marked(text: &str) -> Vec<u8> {
+    format!("{MARK} {text}").into_bytes()
+}
+
+pub async fn an_empty_scope_lists_nothing(fixture: &impl Fixture) {
+    let provider = provider(fixture);
+    assert!(names(&*provider).await.is_empty());
+}
+
+pub async fn a_listing_has_every_secret_once(fixture: &impl Fixture) {
+    let expected = ["a", "app/db", "app/db/replica", "app/db-2", "deep/er/than/that", "z_1.x@y=+"];
+    for name in expected {
+        fixture.put(name, &marked("value")).await;
+    }
+    let provider = provider(fixture);
+    let mut sorted = expected.map(str::to_owned);
+    sorted.sort();
+    assert_eq!(names(&*provider).await, sorted);
+    let listing = listing(&*provider).await;
+    assert!(listing.left_out.is_empty(), "{:?}", listing.left_out);
+    assert!(listing.secrets.iter().all(|it| it.changed.is_some()));
+}
+
+pub async fn a_thousand_secrets_are_listed(fixture: &impl Fixture) {
+    let expected: Vec<String> = (0..1000).map(|n| format!("many/s{n:04}")).collect();
+    fixture.put_all(&expected, &marked("value")).await;
+    let provider = provider(fixture);
+    assert_eq!(names(&*provider).await, expected);
+}
+
+pub async fn a_look_tells_the_secret_from_what_is_below_it(fixture: &impl Fixture) {
+    for name in ["lone", "both", "both/child", "folder/child"] {
+        fixture.put(name, &marked("value")).await;
+    }
+    let provider = provider(fixture);
+    let expected = [
+        ("lone", Known::Yes, Known::No),
+        ("both", Known::Yes, Known::Yes),
+        ("folder", Known::No, Known::Yes),
+        ("none", Known::No, Known::No),
+        // The start of a name is not a name.
+        ("lon", Known::No, Known::No),
+        ("bot", Known::No, Known::No),
+        ("folder/child/none", Known::No, Known::No),
+    ];
+    for (name, secret, children) in expected {
+        let presence = look(&*provider, name).await;
+        assert_eq!((presence.secret, presence.children), (secret, children), "{name}");
+        assert_eq!(presence.changed.is_some(), secret == Known::Yes, "{name}");
+    }
+}
+
+pub async fn a_value_comes_back_byte_for_byte(fixture: &impl Fixture) {
+    let every_byte: Vec<u8> = (0..=255).cycle().take(1024).collect();
+    let values = [
+        (
+            "json",
+            format!(r#"{{"user":"u","password":"{MARK}","n":1.50,"nested":{{"a":[1,2]}},"x":null}}"#).into_bytes(),
+        ),
+        ("text", marked("no newline is added")),
+        ("lines", marked("first\r\nsecond\n\n")),
+        ("binary", every_byte),
+        ("not-quite-text", [MARK.as_bytes(), &[0xff, 0xfe, 0]].concat()),
+        ("unicode", marked("Zoë 🔑 \u{0000}\u{2028}\u{feff} e\u{301}")),
+        ("quotes", marked(r#""\\' $HOME `x` %s {"#)),
+        ("one", b"x".to_vec()),
+        ("large", MARK.bytes().cycle().take(60_000).collect()),
+    ];
+    for (name, value) in &values {
+        fixture.put(name, value).await;
+    }
+    let provider = provider(fixture);
+    for (name, value) in &values {
+        let fetched = current(&*provider, name).await;
+        assert!(fetched.payload.raw.expose() == &value[..], "{name} came back otherwise");
+        assert!(!fetched.version.is_empty(), "{name} has no version");
+        assert!(!fetched.source.is_empty(), "{name} has no source");
+        assert!(fetched.created.is_some(), "{name} has no time");
+    }
+}
+
+pub async fn an_empty_value_is_a_value(fixture: &impl Fixture) {
+    if !fixture.abilities().empty_values {
+        return;
+    }
+    fixture.put("empty", b"").await;
+    let provider = provider(fixture);
+    assert!(current(&*provider, "empty").await.payload.raw.is_empty());
+}
+
+pub async fn what_is_not_there_is_not_found(fixture: &impl Fixture) {
+    fixture.put("there/below", &marked("value")).await;
+    let provider = provider(fixture);
+    for absent in ["none", "there", "there/below/none", "ther"] {
+        expect_error(provider.fetch(&name(absent), &VersionSelector::Current).await, ErrorKind::NotFound);
+    }
+    for version in ["no-such-version", "0", "7f3b8f5e-0c1b-4d53-9f0a-1f5f4f7a9d10", "a b", &"x".repeat(300), "é\n"] {
+        let version = VersionSelector::Named(version.into());
+        expect_error(provider.fetch(&name("there/below"), &version).await, ErrorKind::NotFound);
+    }
+    expect_error(provider.fetch(&name("there/below"), &VersionSelector::Previous).await, ErrorKind::NotFound);
+}
+
+pub async fn a_rotated_secret_has_a_new_version_and_value(fixture: &impl Fixture) {
+    fixture.put("db", &marked("first")).await;
+    let provider = provider(fixture);
+    let first = current(&*provider, "db").await;
+    assert_eq!(current(&*provider, "db").await.version, first.version, "a version moved without a rotation");
+    fixture.rotate("db", &marked("second")).await;
+    let second = current(&*provider, "db").await;
+    assert!(second.payload.raw.expose() == marked("second"));
+    assert_ne!(first.version, second.version);
+    assert_eq!(first.source, second.source);
+}
+
+pub async fn older_versions_are_served_where_they_are_kept(fixture: &impl Fixture) {
+    if !fixture.abilities().versions {
+        return;
+    }
+    fixture.put("db", &marked("first")).await;
+    let provider = provider(fixture);
+    let first = current(&*provider, "db").await.version;
+    fixture.rotate("db", &marked("second")).await;
+    let second = current(&*provider, "db").await.version;
+
+    let previous = fetch(&*provider, "db", &VersionSelector::Previous).await;
+    assert!(previous.payload.raw.expose() == marked("first"));
+    assert_eq!(previous.version, first);
+    for (id, value) in [(&first, marked("first")), (&second, marked("second"))] {
+        let fetched = fetch(&*provider, "db", &VersionSelector::Named(id.clone())).await;
+        assert!(fetched.payload.raw.expose() == value);
+        assert_eq!(&fetched.version, id);
+    }
+}
+
+pub async fn a_deleted_secret_is_gone(fixture: &impl Fixture) {
+    fixture.put("stays", &marked("value")).await;
+    fixture.put("goes", &marked("value")).await;
+    fixture.put("folder/goes", &marked("value")).await;
+    let provider = provider(fixture);
+    assert_eq!(names(&*provider).await.len(), 3);
+    fixture.delete("goes").await;
+    fixture.delete("folder/goes").await;
+    assert_eq!(names(&*provider).await, ["stays"]);
+    let presence = look(&*provider, "goes").await;
+    assert_eq!((presence.secret, presence.children), (Known::No, Known::No));
+    assert_eq!(look(&*provider, "folder").await.children, Known::No);
+    expect_error(provider.fetch(&name("goes"), &VersionSelector::Current).await, ErrorKind::NotFound);
+    assert!(current(&*provider, "stays").await.payload.raw.expose() == marked("value"));
+}
+
+pub async fn a_value_over_the_limit_is_too_large(fixture: &impl Fixture) {
+    let largest: Vec<u8> = MARK.bytes().cycle().take(1000).collect();
+    fixture.put("fits", &largest).await;
+    fixture.put("one-more", &[&largest[..], b"x"].concat()).await;
+    let mut scope = fixture.scope();
+    scope.cache.max_secret_bytes = 1000;
+    let provider = build(scope);
+    assert_eq!(current(&*provider, "fits").await.payload.raw.len(), 1000);
+    expect_error(provider.fetch(&name("one-more"), &VersionSelector::Current).await, ErrorKind::TooLarge);
+}
+
+pub async fn odd_names_are_answered_and_never_a_panic(fixture: &impl Fixture) {
+    fixture.put("here", &marked("value")).await;
+    let provider = provider(fixture);
+    let long = "x".repeat(5000);
+    let odd = [
+        "..",
+        "../here",
+        "./here",
+        "/here",
+        "here/",
+        "//",
+        "/",
+        "here/../here",
+        "a b",
+        "é",
+        "\u{0}",
+        "a\nb",
+        "*",
+        "!here",
+        "arn:aws:secretsmanager:us-east-1:000000000000:secret:here",
+        "here\u{0}",
+        "-",
+        "%2e%2e",
+        &long,
+    ];
+    for text in odd {
+        let presence = look(&*provider, text).await;
+        assert_eq!(presence.secret, Known::No, "{text:?}");
+        expect_error(provider.fetch(&name(text), &VersionSelector::Current).await, ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,19 @@
+//! Servers and helpers that the integration tests share. A test binary takes it in with
+//! `#[path = "../support/mod.rs"] mod support;` and uses what it needs.
+#![allow(dead_code)]
+
+pub mod audit_log;
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod child;
+#[cfg(feature = "aws")]
+pub mod cloud;
+pub mod daemon;
+pub mod fault_proxy;
+pub mod ministack;
+pub mod missing;
+pub mod own_process;
+pub mod plain;
+pub mod store;
+pub mod tls;
+pub mod users;
