@@ -1,0 +1,54 @@
+//! Every secret of a scope.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
+
+use super::{Shared, tags};
+use crate::provider::{Error, Listed, Listing, SecretName};
+
+/// As many as the service gives at a time.
+const PAGE: i32 = 100;
+
+pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
+    let prefix = &shared.settings.prefix;
+    let filters = (!prefix.is_empty()).then(|| vec![names_starting_with(prefix)]);
+    let session = shared.sessions.get(shared).await?;
+    let request = session.client.list_secrets().set_filters(filters);
+    let mut pages = request.max_results(PAGE).into_paginator().send();
+    let (mut listing, mut known_tags) = (Listing::default(), HashMap::new());
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| shared.sessions.failed(&session, "ListSecrets", &error))?;
+        for entry in page.secret_list.unwrap_or_default() {
+            add(entry, prefix, &mut listing, &mut known_tags);
+        }
+    }
+    shared.tags.replace(known_tags);
+    Ok(listing)
+}
+
+fn add(
+    entry: SecretListEntry,
+    prefix: &str,
+    listing: &mut Listing,
+    known_tags: &mut HashMap<String, Vec<(String, String)>>,
+) {
+    let Some(full) = entry.name.filter(|_| entry.deleted_date.is_none()) else { return };
+    // The service's filter has been looser than a prefix of the whole name.
+    let Some(name) = full.strip_prefix(prefix) else { return };
+    let Some(name) = SecretName::new(name) else {
+        listing.left_out.push((full, "its name is the scope's prefix and nothing more".into()));
+        return;
+    };
+    let changed = entry.last_changed_date.or(entry.created_date);
+    listing.secrets.push(Listed { name, changed: changed.and_then(|date| SystemTime::try_from(date).ok()) });
+    let tags = tags::pairs(entry.tags);
+    if !tags.is_empty() {
+        known_tags.insert(full, tags);
+    }
+}
+
+pub(super) fn names_starting_with(prefix: &str) -> Filter {
+    Filter::builder().key(FilterNameStringType::Name).values(prefix).build()
+}

@@ -1,0 +1,70 @@
+//! What is at a name, without its value.
+
+use std::time::SystemTime;
+
+use super::list::names_starting_with;
+use super::names::FullName;
+use super::{Shared, tags};
+use crate::provider::{Error, ErrorKind, Known, Presence, SecretName};
+
+/// Filtered listings may have empty pages; after so many it is not worth knowing.
+const MOST_PAGES: usize = 5;
+
+pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence, Error> {
+    let Ok(name) = FullName::new(&shared.settings.prefix, name) else {
+        // Neither it nor anything below it can exist.
+        return Ok(Presence { secret: Known::No, children: Known::No, changed: None });
+    };
+    let (secret, children) = tokio::join!(describe(shared, &name), children(shared, &name));
+    let (secret, children) = match (secret, children) {
+        (Err(one), Err(other)) => {
+            // Refusals leave both unknown; anything else means that nobody was there to ask.
+            match [one, other].into_iter().find(|error| error.kind != ErrorKind::Denied) {
+                Some(error) => return Err(error),
+                None => ((Known::Unknown, None), Known::Unknown),
+            }
+        }
+        (secret, children) => (secret.unwrap_or((Known::Unknown, None)), children.unwrap_or(Known::Unknown)),
+    };
+    Ok(Presence { secret: secret.0, children, changed: secret.1 })
+}
+
+/// Is there a secret of that name, and when did it last change?
+async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<SystemTime>), Error> {
+    let call = format!("DescribeSecret of `{}`", name.as_str());
+    let session = shared.sessions.get(shared).await?;
+    let answer = match session.client.describe_secret().secret_id(name.as_str()).send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let error = shared.sessions.failed(&session, &call, &error);
+            return if error.kind == ErrorKind::NotFound { Ok((Known::No, None)) } else { Err(error) };
+        }
+    };
+    if answer.deleted_date.is_some() {
+        return Ok((Known::No, None));
+    }
+    let changed = answer.last_changed_date.or(answer.created_date);
+    shared.tags.remember(name.as_str(), tags::pairs(answer.tags));
+    Ok((Known::Yes, changed.and_then(|date| SystemTime::try_from(date).ok())))
+}
+
+/// Is there any secret below `name/`?
+async fn children(shared: &Shared, name: &FullName) -> Result<Known, Error> {
+    let below = format!("{}/", name.as_str());
+    let call = format!("ListSecrets below `{below}`");
+    let session = shared.sessions.get(shared).await?;
+    let request = session.client.list_secrets().filters(names_starting_with(&below)).max_results(10);
+    let mut pages = request.into_paginator().send();
+    for _ in 0..MOST_PAGES {
+        let Some(page) = pages.next().await else { return Ok(Known::No) };
+        let page = page.map_err(|error| shared.sessions.failed(&session, &call, &error))?;
+        let found = page.secret_list().iter().any(|entry| {
+            entry.deleted_date.is_none()
+                && entry.name().and_then(|full| full.strip_prefix(&below)).is_some_and(|rest| !rest.is_empty())
+        });
+        if found {
+            return Ok(Known::Yes);
+        }
+    }
+    Ok(Known::Unknown)
+}

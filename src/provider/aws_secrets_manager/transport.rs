@@ -1,0 +1,81 @@
+//! The HTTP client: the SDK's own, with the proxy of the environment, extra trust, and idle connections
+//! that do not outlive a burst of reads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider as TlsProvider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::provider::{Error, ErrorKind};
+
+/// An idle TLS connection keeps a buffer with the last answer, so idle ones go soon.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The client; trusts the certificates in `ca_file` besides the system's.
+pub(super) fn http_client(ca: Option<Vec<u8>>) -> Result<SharedHttpClient, Error> {
+    let trust = ca.into_iter().fold(TrustStore::default(), |trust, pem| trust.with_pem_certificate(pem));
+    let tls = TlsContext::builder()
+        .with_trust_store(trust)
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {error}")))?;
+    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+        let mut connector = Connector::builder().pool_idle_timeout(IDLE).proxy_config(ProxyConfig::from_env());
+        if let Some(settings) = settings {
+            connector = connector.connector_settings(settings.clone());
+        }
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.tls_provider(TlsProvider::rustls(CryptoMode::AwsLc)).tls_context(tls.clone()).build()
+    }))
+}
+
+/// The PEM certificates in `path`, each of which TLS can use as a root: the SDK panics on one it cannot.
+pub(super) fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let fail = |why: String| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| fail(format!("not PEM: {error}")))?;
+        roots.add(certificate).map_err(|error| fail(format!("not a certificate to trust: {error}")))?;
+    }
+    if roots.is_empty() {
+        return Err(fail("it holds no certificate in PEM format".into()));
+    }
+    Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(contents: &[u8]) -> Option<ErrorKind> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), contents).unwrap();
+        read_ca_file(file.path()).err().map(|error| error.kind)
+    }
+
+    #[test]
+    fn a_ca_file_that_tls_cannot_use_is_an_error_and_not_a_panic() {
+        let junk: &[&[u8]] = &[
+            b"",
+            b"\xff\xfe\0",
+            b"not a certificate",
+            b"-----BEGIN CERTIFICATE-----\n",
+            b"-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ];
+        for contents in junk {
+            assert_eq!(kind_of(contents), Some(ErrorKind::Malformed), "{:?}", String::from_utf8_lossy(contents));
+        }
+        assert_eq!(read_ca_file(Path::new("/nonexistent/ca.pem")).unwrap_err().kind, ErrorKind::Malformed);
+    }
+}

@@ -1,0 +1,78 @@
+//! An AWS account for a test: a server, its root's client, and profiles for the provider.
+
+use std::path::{Path, PathBuf};
+
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_secretsmanager::primitives::Blob;
+
+use super::ministack::{MiniStack, ROOT_KEYS};
+
+pub struct Account {
+    pub server: MiniStack,
+    root: Client,
+    config_file: PathBuf,
+}
+
+impl Account {
+    /// `folder` holds the SDK's `config` file, as `own_process` sets it up.
+    pub fn start(folder: &Path) -> Self {
+        let server = MiniStack::start();
+        let credentials = Credentials::new(ROOT_KEYS.0, ROOT_KEYS.1, None, None, "test");
+        let config = aws_sdk_secretsmanager::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .endpoint_url(server.url())
+            .build();
+        let account = Self { server, root: Client::from_conf(config), config_file: folder.join("config") };
+        account.profile("root", (ROOT_KEYS.0, ROOT_KEYS.1), &account.server.url());
+        account
+    }
+
+    /// Adds a profile with these keys, whose STS is at `sts`.
+    pub fn profile(&self, name: &str, (id, secret): (&str, &str), sts: &str) {
+        self.raw_profile(&format!(
+            "[profile {name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nservices = {name}\n\
+             [services {name}]\nsts =\n  endpoint_url = {sts}\n"
+        ));
+    }
+
+    /// Adds to the SDK's configuration file as it is.
+    pub fn raw_profile(&self, text: &str) {
+        let mut file = std::fs::read_to_string(&self.config_file).unwrap_or_default();
+        file.push_str(text);
+        std::fs::write(&self.config_file, file).expect("the SDK's configuration is written");
+    }
+
+    /// A new secret; text where the bytes are text.
+    pub async fn create(&self, name: &str, bytes: &[u8]) {
+        let request = self.root.create_secret().name(name);
+        let request = match std::str::from_utf8(bytes) {
+            Ok(text) => request.secret_string(text),
+            Err(_) => request.secret_binary(Blob::new(bytes)),
+        };
+        request.send().await.unwrap_or_else(|error| panic!("create {name}: {error:?}"));
+    }
+
+    pub async fn tag(&self, name: &str, key: &str, value: &str) {
+        let tag = aws_sdk_secretsmanager::types::Tag::builder().key(key).value(value).build();
+        self.root.tag_resource().secret_id(name).tags(tag).send().await.expect("tag");
+    }
+
+    /// A new current version; gives its id.
+    pub async fn rotate(&self, name: &str, bytes: &[u8]) -> String {
+        let request = self.root.put_secret_value().secret_id(name);
+        let request = match std::str::from_utf8(bytes) {
+            Ok(text) => request.secret_string(text),
+            Err(_) => request.secret_binary(Blob::new(bytes)),
+        };
+        let answer = request.send().await.unwrap_or_else(|error| panic!("rotate {name}: {error:?}"));
+        answer.version_id.expect("a version id")
+    }
+
+    /// Schedules the deletion; from then on the secret is not there.
+    pub async fn delete(&self, name: &str) {
+        self.root.delete_secret().secret_id(name).recovery_window_in_days(7).send().await.expect("delete");
+    }
+}

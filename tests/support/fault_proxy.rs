@@ -1,0 +1,237 @@
+//! An HTTP/1.1 proxy in front of a real server that fails on demand and counts.
+//!
+//! Calls are told apart by what AWS calls the operation: the last part of `X-Amz-Target`, or `Action` in
+//! a form. One connection carries one call.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What happens to a call.
+#[derive(Debug, Clone)]
+pub enum Fault {
+    /// The server answers.
+    Pass,
+    /// The server answers, this much later.
+    Delay(Duration),
+    /// The call is taken and never answered.
+    Hang,
+    /// This is the answer. Headers are whole lines.
+    Answer { status: u16, headers: Vec<String>, body: String },
+    /// Half of the body of the server's answer, then nothing.
+    CutBody,
+    /// A string of so many bytes where the value belongs.
+    Huge { bytes: usize },
+}
+
+impl Fault {
+    /// AWS's JSON error of that code.
+    pub fn error(status: u16, code: &str) -> Self {
+        let body = format!(r#"{{"__type":"{code}","message":"{code}, says the test"}}"#);
+        Self::Answer { status, headers: Vec::new(), body }
+    }
+
+    pub fn body(body: &str) -> Self {
+        Self::Answer { status: 200, headers: Vec::new(), body: body.into() }
+    }
+}
+
+#[derive(Default)]
+struct Plan {
+    faults: HashMap<String, Fault>,
+    calls: HashMap<String, usize>,
+}
+
+pub struct FaultProxy {
+    address: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+    /// A runtime of its own: a test that blocks its thread does not stop the proxy.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl FaultProxy {
+    /// Listens on a free port of loopback.
+    pub fn start(server: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        // std's bind, so that this works inside and outside of another runtime.
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        listener.set_nonblocking(true).expect("a socket that does not block");
+        let address = listener.local_addr().expect("its address");
+        let plan = Arc::new(Mutex::new(Plan::default()));
+        let shared = Arc::clone(&plan);
+        runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a socket");
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&shared);
+                // A caller that leaves early is the caller's affair.
+                tokio::spawn(async move { drop(serve(client, server, &shared).await) });
+            }
+        });
+        Self { address, plan, runtime: Some(runtime) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on `operation` (or every one that has no fault of its own: `*`) goes like this.
+    pub fn set(&self, operation: &str, fault: Fault) {
+        lock(&self.plan).faults.insert(operation.into(), fault);
+    }
+
+    /// How often `operation` was called.
+    pub fn calls(&self, operation: &str) -> usize {
+        lock(&self.plan).calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// How often anything was called.
+    pub fn all_calls(&self) -> usize {
+        lock(&self.plan).calls.values().sum()
+    }
+
+    pub fn forget_calls(&self) {
+        lock(&self.plan).calls.clear();
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
+    let Some(request) = Message::read(&mut client).await? else { return Ok(()) };
+    let operation = request.operation();
+    let fault = {
+        let mut plan = lock(plan);
+        *plan.calls.entry(operation.clone()).or_default() += 1;
+        plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass)
+    };
+    match fault {
+        Fault::Pass => client.write_all(&forward(&request, server).await?.bytes()).await?,
+        Fault::Delay(delay) => {
+            tokio::time::sleep(delay).await;
+            client.write_all(&forward(&request, server).await?.bytes()).await?;
+        }
+        Fault::Hang => {
+            // Until the caller goes away.
+            let _ = client.read(&mut [0; 1]).await;
+        }
+        Fault::Answer { status, headers, body } => {
+            client.write_all(head(status, &headers, body.len()).as_bytes()).await?;
+            client.write_all(body.as_bytes()).await?;
+        }
+        Fault::CutBody => {
+            let answer = forward(&request, server).await?.bytes();
+            let body = find(&answer, b"\r\n\r\n").map_or(0, |at| at + 4);
+            client.write_all(&answer[..body + (answer.len() - body) / 2]).await?;
+        }
+        Fault::Huge { bytes } => {
+            let (before, after) = (&br#"{"VersionId":"v","SecretString":""#[..], &br#""}"#[..]);
+            client.write_all(head(200, &[], before.len() + bytes + after.len()).as_bytes()).await?;
+            client.write_all(before).await?;
+            let chunk = vec![b'x'; 64 * 1024];
+            let mut left = bytes;
+            while left > 0 {
+                let now = left.min(chunk.len());
+                client.write_all(&chunk[..now]).await?;
+                left -= now;
+            }
+            client.write_all(after).await?;
+        }
+    }
+    client.shutdown().await
+}
+
+fn head(status: u16, headers: &[String], length: usize) -> String {
+    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    format!(
+        "HTTP/1.1 {status} Test\r\nContent-Type: application/x-amz-json-1.1\r\n{headers}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    )
+}
+
+/// Sends the request on and gives the whole answer.
+async fn forward(request: &Message, server: SocketAddr) -> io::Result<Message> {
+    let mut upstream = TcpStream::connect(server).await?;
+    upstream.write_all(&request.bytes()).await?;
+    Message::read(&mut upstream).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// A request or an answer with a `Content-Length`; its connection ends after it.
+struct Message {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Message {
+    async fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(at) = find(&bytes, b"\r\n\r\n") {
+                break at;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(None);
+            }
+        };
+        let body = bytes.split_off(end + 4);
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut message = Self { head, body };
+        let length = message.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        while message.body.len() < length {
+            if stream.read_buf(&mut message.body).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(Some(message))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn operation(&self) -> String {
+        if let Some(target) = self.header("x-amz-target") {
+            return target.rsplit('.').next().unwrap_or(target).to_owned();
+        }
+        let form = String::from_utf8_lossy(&self.body);
+        form.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or("?").to_owned()
+    }
+
+    /// As it was, but that its connection is not for another.
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for line in self.head.lines().filter(|line| !line.to_lowercase().starts_with("connection:")) {
+            bytes.extend_from_slice(line.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"Connection: close\r\n\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
