@@ -1,0 +1,239 @@
+//! Inode numbers: the same for a path as long as it exists, rotation included.
+//!
+//! A number is a hash of the path, so it needs no memory to stay the same. What the kernel knows (and
+//! may ask for by number alone) is kept here until the kernel forgets it.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use super::node::{Node, SecretNode};
+
+/// The root's number, by FUSE's definition.
+pub const ROOT: u64 = 1;
+
+struct Known {
+    node: Arc<Node>,
+    /// How often the kernel was given this number and has not forgotten it.
+    lookups: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// What the kernel was told of a file's size. It keeps one for all descriptors, and answers may reach it in
+/// another order than they were made in.
+#[derive(Default)]
+struct Told {
+    /// In the last answer.
+    size: Option<u64>,
+    /// There were answers with different sizes: any of them may be what the kernel remembers.
+    doubtful: bool,
+    /// How often the size was another than before.
+    changes: u64,
+    /// When what the kernel remembers was last taken back for an opener.
+    settled: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_number: HashMap<u64, Known>,
+    /// The known files of each secret, to be told when its value changes.
+    files: HashMap<SecretNode, Vec<u64>>,
+}
+
+/// The numbers that the kernel knows.
+pub struct Inodes {
+    table: RwLock<Table>,
+    taking_back: Mutex<()>,
+}
+
+impl Inodes {
+    pub fn new() -> Self {
+        let root = Known { node: Arc::new(Node::Root), lookups: AtomicU64::new(1), told: Mutex::default() };
+        let table = Table { by_number: HashMap::from([(ROOT, root)]), files: HashMap::new() };
+        Self { table: RwLock::new(table), taking_back: Mutex::new(()) }
+    }
+
+    /// The node behind a number that the kernel was given.
+    pub fn node(&self, number: u64) -> Option<Arc<Node>> {
+        self.read().by_number.get(&number).map(|known| Arc::clone(&known.node))
+    }
+
+    /// The number of a node, without remembering it.
+    pub fn number(&self, node: &Node) -> u64 {
+        Self::place(&self.read(), node)
+    }
+
+    /// The number of a node, counted as given to the kernel once more.
+    pub fn remember(&self, node: Node) -> u64 {
+        {
+            let table = self.read();
+            let number = Self::place(&table, &node);
+            if let Some(known) = table.by_number.get(&number) {
+                known.lookups.fetch_add(1, Ordering::Relaxed);
+                return number;
+            }
+        }
+        let mut table = self.write();
+        let number = Self::place(&table, &node);
+        if let Node::File(at, ..) = &node
+            && !table.by_number.contains_key(&number)
+        {
+            table.files.entry(at.clone()).or_default().push(number);
+        }
+        let known = table.by_number.entry(number).or_insert_with(|| Known {
+            node: Arc::new(node),
+            lookups: AtomicU64::new(0),
+            told: Mutex::default(),
+        });
+        known.lookups.fetch_add(1, Ordering::Relaxed);
+        number
+    }
+
+    /// The kernel has let go of a number `count` times.
+    pub fn forget(&self, number: u64, count: u64) {
+        let mut table = self.write();
+        let Some(known) = table.by_number.get_mut(&number) else { return };
+        let left = known.lookups.get_mut();
+        *left = left.saturating_sub(count);
+        if *left > 0 || number == ROOT {
+            return;
+        }
+        if let Some(Known { node, .. }) = table.by_number.remove(&number)
+            && let Node::File(at, ..) = &*node
+            && let Some(files) = table.files.get_mut(at)
+        {
+            files.retain(|&file| file != number);
+            if files.is_empty() {
+                table.files.remove(at);
+            }
+        }
+    }
+
+    /// Notes the size that the kernel is being told. Some where it may remember another, until that is
+    /// taken back and [`Inodes::settle`] is given the number.
+    pub fn tell_size(&self, number: u64, size: u64) -> Option<u64> {
+        let table = self.read();
+        let mut told = table.by_number.get(&number)?.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.size != Some(size) {
+            told.doubtful |= told.size.is_some();
+            told.size = Some(size);
+            told.changes += 1;
+        }
+        told.doubtful.then_some(told.changes)
+    }
+
+    /// What the kernel remembered has been taken back. `change` is from [`Inodes::tell_size`].
+    pub fn settle(&self, number: u64, change: u64) {
+        let table = self.read();
+        let Some(known) = table.by_number.get(&number) else { return };
+        let mut told = known.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another size since then may have reached the kernel.
+        told.doubtful &= told.changes != change;
+        told.settled = Some(Instant::now());
+    }
+
+    /// To be held while what the kernel remembers is taken back. The kernel drops an answer that it asked for
+    /// before that: once an opener has its own, nothing may be taken back for the same change any more.
+    pub fn taking_back(&self) -> MutexGuard<'_, ()> {
+        self.taking_back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what the kernel remembers of a file been taken back for an opener since then?
+    pub fn settled_since(&self, number: u64, then: Instant) -> bool {
+        let table = self.read();
+        let settled = |known: &Known| known.told.lock().unwrap_or_else(PoisonError::into_inner).settled;
+        table.by_number.get(&number).and_then(settled).is_some_and(|settled| settled >= then)
+    }
+
+    /// The known files of a secret.
+    pub fn files_of(&self, secret: &SecretNode) -> Vec<u64> {
+        self.read().files.get(secret).cloned().unwrap_or_default()
+    }
+
+    /// How many numbers the kernel knows.
+    pub fn count(&self) -> usize {
+        self.read().by_number.len()
+    }
+
+    /// Where a node is, or would be: at its hash, or behind whoever else has the same.
+    fn place(table: &Table, node: &Node) -> u64 {
+        if *node == Node::Root {
+            return ROOT;
+        }
+        let mut hasher = DefaultHasher::new();
+        node.hash(&mut hasher);
+        let mut number = hasher.finish();
+        loop {
+            // 0 is no inode, 1 the root, and u64::MAX trips programs that take it for an error.
+            if number <= ROOT || number == u64::MAX {
+                number = 2;
+            }
+            match table.by_number.get(&number) {
+                Some(known) if *known.node != *node => number = number.wrapping_add(1),
+                Some(_) | None => return number,
+            }
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Inodes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ScopeName;
+
+    fn scope(name: &str) -> Node {
+        Node::Scope(ScopeName::new(name).unwrap())
+    }
+
+    #[test]
+    fn a_path_has_the_same_number_before_and_after_it_is_forgotten() {
+        let inodes = Inodes::new();
+        let number = inodes.number(&scope("a"));
+        assert_eq!(inodes.remember(scope("a")), number);
+        assert_eq!(inodes.remember(scope("a")), number);
+        inodes.forget(number, 1);
+        assert!(inodes.node(number).is_some());
+        inodes.forget(number, 1);
+        assert!(inodes.node(number).is_none());
+        assert_eq!(inodes.remember(scope("a")), number);
+        assert_ne!(inodes.remember(scope("b")), number);
+    }
+
+    #[test]
+    fn the_root_is_never_forgotten() {
+        let inodes = Inodes::new();
+        inodes.forget(ROOT, u64::MAX);
+        assert!(inodes.node(ROOT).is_some());
+    }
+
+    #[test]
+    fn a_size_that_changed_is_in_doubt_until_it_is_settled() {
+        let inodes = Inodes::new();
+        let number = inodes.remember(scope("a"));
+        assert_eq!(inodes.tell_size(number, 5), None);
+        assert_eq!(inodes.tell_size(number, 5), None);
+        let first = inodes.tell_size(number, 6).unwrap();
+        assert_eq!(inodes.tell_size(number, 6), Some(first));
+        let second = inodes.tell_size(number, 5).unwrap();
+        inodes.settle(number, first);
+        assert_eq!(inodes.tell_size(number, 5), Some(second));
+        inodes.settle(number, second);
+        assert_eq!(inodes.tell_size(number, 5), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! A secret's place in the tree.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::name::{self, FileName};
+use crate::provider::SecretName;
+
+/// A directory below a scope: one or more file names. May be a secret, a folder of secrets, or both.
+///
+/// Invariant: `escaped` is the components joined by `/`, and `name` is what they stand for.
+#[derive(Clone)]
+pub struct SecretPath {
+    escaped: Arc<str>,
+    name: SecretName,
+}
+
+impl SecretPath {
+    /// The path of the secret called `name`. None where it cannot be file names.
+    pub fn of(name: &SecretName) -> Option<Self> {
+        let components = name::components(name)?;
+        Some(Self { escaped: join(&components).into(), name: name.clone() })
+    }
+
+    /// The directory `child` in `parent` (None: in the scope itself). None where no secret can be called so.
+    pub fn child(parent: Option<&Self>, child: &FileName) -> Option<Self> {
+        let mut components = parent.map_or_else(Vec::new, Self::components);
+        components.push(child.clone());
+        let name = name::secret_name(&components)?;
+        Some(Self { escaped: join(&components).into(), name })
+    }
+
+    /// As the provider spells it.
+    pub fn name(&self) -> &SecretName {
+        &self.name
+    }
+
+    /// As the file system spells it: escaped components joined by `/`.
+    pub fn as_str(&self) -> &str {
+        &self.escaped
+    }
+
+    fn components(&self) -> Vec<FileName> {
+        name::components(&self.name).unwrap_or_default()
+    }
+}
+
+fn join(components: &[FileName]) -> String {
+    components.iter().map(FileName::as_str).collect::<Vec<_>>().join("/")
+}
+
+impl PartialEq for SecretPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.escaped == other.escaped
+    }
+}
+
+impl Eq for SecretPath {}
+
+impl Hash for SecretPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.escaped.hash(state);
+    }
+}
+
+impl fmt::Debug for SecretPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.escaped)
+    }
+}

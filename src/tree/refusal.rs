@@ -1,0 +1,45 @@
+//! Why a request gets no answer.
+
+use crate::cache::Failure;
+
+/// Everything that a request can come to instead of an answer; `fs::errno` has the number of each.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// No such file: the tree has no such name, or the provider no such secret, key or version.
+    NoSuchEntry,
+    /// A name longer than any file here can have.
+    NameTooLong,
+    /// A name below something that is not a directory.
+    NotADirectory,
+    /// Reading a link that is none.
+    NotALink,
+    /// The access policy says no, and why, in words for the audit log.
+    NotPermitted { why: String },
+    /// The audit record is required and could not be written.
+    NotRecorded,
+    /// The provider's answer, or its silence.
+    Failed(Failure),
+    /// No such extended attribute.
+    NoAttribute,
+    /// The buffer is too small for the extended attribute.
+    BufferTooSmall,
+    /// The kernel speaks of a file or handle that we do not know.
+    Unknown,
+    /// No memory, or no locked memory, for the answer.
+    NoMemory,
+    /// A defect in hushfs.
+    Defect,
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        if failure.is_not_found() { Self::NoSuchEntry } else { Self::Failed(failure) }
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    /// The only input and output under the tree is asking for memory.
+    fn from(_: std::io::Error) -> Self {
+        Self::NoMemory
+    }
+}
