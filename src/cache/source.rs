@@ -1,0 +1,152 @@
+//! One scope at run time: its provider, with limits and counts around it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
+
+use super::freshness::Policy;
+use crate::config::Scope;
+use crate::provider::{Error, ErrorKind, Known, Presence, Provider, SecretName, VersionSelector};
+use crate::tree::{Document, Index};
+
+/// Calls to one provider at a time. More wait in line, within their deadline: a provider that hangs can
+/// then not collect connections and tasks without end.
+const CALLS_AT_A_TIME: usize = 64;
+
+/// Calls and errors since the start.
+#[derive(Default)]
+pub struct Calls {
+    pub list: AtomicU64,
+    pub look: AtomicU64,
+    pub fetch: AtomicU64,
+    pub errors: AtomicU64,
+}
+
+/// The last thing that went wrong.
+#[derive(Debug, Clone)]
+pub struct LastError {
+    pub error: Error,
+    pub at: SystemTime,
+}
+
+/// A scope and its provider.
+pub struct Source {
+    pub scope: Scope,
+    provider: Arc<dyn Provider>,
+    permits: Semaphore,
+    pub calls: Calls,
+    last_error: Mutex<Option<LastError>>,
+    /// When the provider last answered, also with a refusal.
+    last_answer: Mutex<Option<SystemTime>>,
+}
+
+impl Source {
+    pub fn new(scope: Scope, provider: Arc<dyn Provider>) -> Self {
+        Self {
+            scope,
+            provider,
+            permits: Semaphore::new(CALLS_AT_A_TIME),
+            calls: Calls::default(),
+            last_error: Mutex::new(None),
+            last_answer: Mutex::new(None),
+        }
+    }
+
+    pub fn values(&self) -> Policy {
+        Policy::of_values(&self.scope.cache)
+    }
+
+    pub fn names(&self) -> Policy {
+        Policy::of_names(&self.scope.cache)
+    }
+
+    pub fn kind(&self) -> &'static str {
+        self.provider.kind()
+    }
+
+    pub fn last_error(&self) -> Option<LastError> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn last_answer(&self) -> Option<SystemTime> {
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub async fn list(self: Arc<Self>) -> Result<Index, Error> {
+        self.calls.list.fetch_add(1, Ordering::Relaxed);
+        // A listing may take many pages, so it may take longer than a reader waits: readers that come
+        // after it find it in memory.
+        let patience = self.scope.cache.timeout.saturating_mul(12);
+        self.call(patience, self.provider.list()).await.map(Index::of)
+    }
+
+    pub async fn look(self: Arc<Self>, name: SecretName) -> Result<Presence, Error> {
+        self.calls.look.fetch_add(1, Ordering::Relaxed);
+        match self.call(self.patience(), self.provider.look(&name)).await {
+            // As an error, so that it is remembered for `negative_ttl` and no longer.
+            Ok(presence) if presence.is_nothing() => {
+                Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
+            }
+            Err(error) if error.kind == ErrorKind::Denied => {
+                Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
+            }
+            other => other,
+        }
+    }
+
+    pub async fn fetch(self: Arc<Self>, name: SecretName, version: VersionSelector) -> Result<Document, Error> {
+        self.calls.fetch.fetch_add(1, Ordering::Relaxed);
+        let fetched = self.call(self.patience(), self.provider.fetch(&name, &version)).await?;
+        let (length, most) = (fetched.payload.raw.len() as u64, self.scope.cache.max_secret_bytes);
+        let split = if length > most {
+            let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
+            Err(Error::new(ErrorKind::TooLarge, detail))
+        } else {
+            Document::split(fetched, self.scope.format)
+        };
+        if let Err(error) = &split {
+            self.note(error);
+        }
+        split
+    }
+
+    /// A little less than a reader waits, so that the reader still gets a stale value where there is one.
+    fn patience(&self) -> Duration {
+        let timeout = self.scope.cache.timeout;
+        timeout - (timeout / 10).min(Duration::from_millis(250))
+    }
+
+    async fn call<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let permitted = async {
+            let _permit = self.permits.acquire().await;
+            answer.await
+        };
+        let result = tokio::time::timeout(patience, permitted).await.unwrap_or_else(|_| {
+            let detail = format!("no answer from {} within {patience:?}", self.kind());
+            Err(Error::new(ErrorKind::TimedOut, detail))
+        });
+        match &result {
+            Ok(_) => self.heard(),
+            Err(error) => self.note(error),
+        }
+        result
+    }
+
+    fn heard(&self) {
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+    }
+
+    fn note(&self, error: &Error) {
+        if error.kind == ErrorKind::NotFound {
+            return self.heard();
+        }
+        self.calls.errors.fetch_add(1, Ordering::Relaxed);
+        let scope = &self.scope.name;
+        // Names are made of whatever a provider or a caller likes; a line of the log is one line.
+        tracing::warn!(%scope, kind = error.kind.as_str(), "{}", error.detail.replace(char::is_control, " "));
+        let last = LastError { error: error.clone(), at: SystemTime::now() };
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+}

@@ -1,0 +1,370 @@
+//! Get or fetch: memory in front of a provider, with one fetch however many ask.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::clock::Clock;
+use super::freshness::{Failure, Good, Kept, Policy, Tidy, Verdict};
+use super::lru::Lru;
+use crate::provider::{Error, ErrorKind};
+
+/// What remembering costs besides the value, in bytes, roughly.
+const OVERHEAD: usize = 256;
+
+/// How much room a remembered answer takes.
+pub trait Weigh {
+    /// In bytes, roughly.
+    fn weight(&self) -> usize;
+}
+
+/// Told what a key held before and holds now, whenever a good answer comes, goes or is replaced.
+pub type OnChange<K, V> = Box<dyn Fn(&K, Option<&Arc<V>>, Option<&Arc<V>>) + Send + Sync>;
+
+/// Where a good answer goes that another one has replaced, if it should still be found: the key, what was
+/// there and what is there now.
+pub type KeepAs<K, V> = fn(&K, &V, &V) -> Option<K>;
+
+/// Is the second key's answer forgotten when the first one's has been refused?
+pub type FallsWith<K> = fn(&K, &K) -> bool;
+
+/// What a store does besides remembering.
+pub struct Hooks<K, V> {
+    pub on_change: Option<OnChange<K, V>>,
+    pub keep_as: Option<KeepAs<K, V>>,
+    pub falls_with: Option<FallsWith<K>>,
+}
+
+impl<K, V> Default for Hooks<K, V> {
+    fn default() -> Self {
+        Self { on_change: None, keep_as: None, falls_with: None }
+    }
+}
+
+/// An answer on its way to a reader.
+pub struct Held<V> {
+    pub good: Good<V>,
+    /// Served although its ttl is over, because the provider cannot be reached.
+    pub stale: bool,
+}
+
+impl<V> std::ops::Deref for Held<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.good.value
+    }
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub struct Counters {
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub stale: AtomicU64,
+}
+
+type Outcome<V> = Result<Good<V>, Failure>;
+
+/// A fetch that is under way.
+struct Flight<V> {
+    landed: watch::Receiver<Option<Outcome<V>>>,
+    started: Instant,
+}
+
+impl<V> Clone for Flight<V> {
+    fn clone(&self) -> Self {
+        Self { landed: self.landed.clone(), started: self.started }
+    }
+}
+
+/// What is known without waiting.
+enum Known<V> {
+    Answer(Result<Held<V>, Failure>),
+    /// The answer is on its way. `fallback` may be served if it does not come.
+    Flying {
+        flight: Flight<V>,
+        fallback: Option<Good<V>>,
+    },
+}
+
+/// Answers by key. The freshness rules are those of [`Kept`]; this is the machinery around them.
+pub struct Store<K, V> {
+    kept: Lru<K, Kept<V>>,
+    flights: Mutex<HashMap<K, Flight<V>>>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    hooks: Hooks<K, V>,
+    pub counters: Counters,
+}
+
+impl<K, V> Store<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Weigh + Send + Sync + 'static,
+{
+    /// `max_bytes`: the least recently used go first when there is more.
+    pub fn new(max_bytes: u64, clock: Arc<dyn Clock>, runtime: Handle, hooks: Hooks<K, V>) -> Self {
+        let flights = Mutex::new(HashMap::new());
+        Self { kept: Lru::new(max_bytes), flights, clock, runtime, hooks, counters: Counters::default() }
+    }
+
+    /// The answer for `key`: from memory, from the fetch in flight, or from a new one made with `fetch`.
+    ///
+    /// Ready at the first poll where memory can answer. Otherwise waits, but not past `deadline`. The
+    /// fetch itself belongs to no caller: it runs on when the caller gives up.
+    pub async fn get<F>(
+        self: &Arc<Self>,
+        key: &K,
+        policy: &Policy,
+        deadline: Instant,
+        fetch: impl Fn() -> F,
+    ) -> Result<Held<V>, Failure>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let (mut flight, fallback) = match self.ask(key, policy, &fetch) {
+            Known::Answer(answer) => return answer,
+            Known::Flying { flight, fallback } => (flight, fallback),
+        };
+        // A fetch that has kept one reader waiting in vain keeps no other who can have the last answer.
+        let patience = flight.started + policy.timeout;
+        let until = if fallback.is_some() { deadline.min(patience) } else { deadline };
+        let outcome = match tokio::time::timeout_at(until, flight.landed.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Err(Failure::Deadline)),
+            // The fetch panicked: its sender is gone without a word.
+            Ok(Err(_)) => Err(Failure::Provider(Error::new(ErrorKind::Malformed, "the fetch failed inside hushfs"))),
+            Err(_) => Err(Failure::Deadline),
+        };
+        match (outcome, fallback) {
+            (Ok(good), _) => Ok(Held { good, stale: false }),
+            (Err(Failure::Deadline), Some(good)) => Ok(self.stale(good)),
+            (Err(Failure::Provider(error) | Failure::Expired(error)), Some(good)) if error.kind.is_outage() => {
+                Ok(self.stale(good))
+            }
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    /// As [`Store::get`] for who cannot wait: a fetch that is due is started, and what memory may serve
+    /// until it lands is the answer. None where that is nothing.
+    pub fn get_now<F>(
+        self: &Arc<Self>,
+        key: &K,
+        policy: &Policy,
+        fetch: impl Fn() -> F,
+    ) -> Option<Result<Held<V>, Failure>>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        match self.ask(key, policy, &fetch) {
+            Known::Answer(answer) => Some(answer),
+            Known::Flying { fallback, .. } => fallback.map(|good| Ok(self.stale(good))),
+        }
+    }
+
+    /// What memory holds, fresh or not, without asking anyone.
+    pub fn peek(&self, key: &K) -> Option<Good<V>> {
+        self.kept.get(key).and_then(|kept| kept.good.clone())
+    }
+
+    /// As [`Store::peek`], only while it is within its ttl.
+    pub fn peek_fresh(&self, key: &K, policy: &Policy) -> Option<Good<V>> {
+        match self.kept.get(key)?.judge(policy, self.clock.now()) {
+            Verdict::Fresh { good, .. } => Some(good),
+            Verdict::Stale { .. } | Verdict::Refuse(_) | Verdict::Fetch { .. } => None,
+        }
+    }
+
+    /// As [`Store::peek`], only while it may be served, if need be as stale.
+    pub fn peek_servable(&self, key: &K, policy: &Policy) -> Option<Good<V>> {
+        let kept = self.kept.get(key)?;
+        match kept.judge(policy, self.clock.now()) {
+            Verdict::Fresh { good, .. } | Verdict::Stale { good, .. } => Some(good),
+            Verdict::Fetch { fallback } => fallback,
+            Verdict::Refuse(_) => None,
+        }
+    }
+
+    /// Age of an answer on this store's clock.
+    pub fn age(&self, good: &Good<V>) -> std::time::Duration {
+        self.clock.now().saturating_sub(good.fetched)
+    }
+
+    /// Drops what is past any use, and wipes it.
+    pub fn sweep(&self, policy_of: impl Fn(&K) -> Option<Policy>) {
+        let now = self.clock.now();
+        let tidy = |key: &K, kept: &Kept<V>| policy_of(key).map_or(Tidy::Forget, |policy| kept.tidy(&policy, now));
+        for (key, _) in self.kept.entries(|key, kept| !matches!(tidy(key, kept), Tidy::Keep)) {
+            // Held to the end: a fetch that lands meanwhile must not have its answer undone.
+            let flights = self.flights();
+            if flights.contains_key(&key) {
+                continue;
+            }
+            // Again, since one may have landed before.
+            match self.kept.get(&key).map(|kept| tidy(&key, &kept)) {
+                None | Some(Tidy::Keep) => {}
+                Some(Tidy::Wipe(rest)) => self.keep(key, rest),
+                Some(Tidy::Forget) => self.kept.remove(&key),
+            }
+        }
+    }
+
+    /// Forgets everything and wipes it.
+    pub fn clear(&self) {
+        self.kept.clear();
+    }
+
+    /// Every key with what is remembered under it.
+    pub fn entries(&self) -> Vec<(K, Arc<Kept<V>>)> {
+        self.kept.entries(|_, _| true)
+    }
+
+    fn stale(&self, good: Good<V>) -> Held<V> {
+        self.counters.stale.fetch_add(1, Ordering::Relaxed);
+        Held { good, stale: true }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, HashMap<K, Flight<V>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What memory says, with the fetch started that it asks for.
+    fn ask<F>(self: &Arc<Self>, key: &K, policy: &Policy, fetch: &impl Fn() -> F) -> Known<V>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        loop {
+            match self.judge(key, policy) {
+                Verdict::Fresh { good, refresh } => {
+                    if refresh {
+                        self.join_or_start(key, policy, fetch);
+                    }
+                    self.counters.hits.fetch_add(1, Ordering::Relaxed);
+                    return Known::Answer(Ok(Held { good, stale: false }));
+                }
+                Verdict::Stale { good, retry } => {
+                    if retry {
+                        self.join_or_start(key, policy, fetch);
+                    }
+                    return Known::Answer(Ok(self.stale(good)));
+                }
+                Verdict::Refuse(failure) => return Known::Answer(Err(failure)),
+                Verdict::Fetch { fallback } => {
+                    if let Some(flight) = self.join_or_start(key, policy, fetch) {
+                        self.counters.misses.fetch_add(1, Ordering::Relaxed);
+                        return Known::Flying { flight, fallback };
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&self, key: &K, policy: &Policy) -> Verdict<V> {
+        let kept = self.kept.get(key);
+        kept.map_or(Verdict::Fetch { fallback: None }, |kept| kept.judge(policy, self.clock.now()))
+    }
+
+    /// The fetch in flight, or a new one. None where one has landed since memory was asked, and memory
+    /// now has the answer.
+    fn join_or_start<F>(self: &Arc<Self>, key: &K, policy: &Policy, fetch: &impl Fn() -> F) -> Option<Flight<V>>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let mut flights = self.flights();
+        if let Some(flight) = flights.get(key) {
+            return Some(flight.clone());
+        }
+        // A flight is taken off the list only after its answer is in memory, so this sees it.
+        if !self.judge(key, policy).wants_a_call() {
+            return None;
+        }
+        let (landing, landed) = watch::channel(None);
+        let flight = Flight { landed, started: Instant::now() };
+        flights.insert(key.clone(), flight.clone());
+        drop(flights);
+        let listed = Listed { store: Arc::clone(self), key: key.clone() };
+        let (policy, fetch) = (*policy, fetch());
+        self.runtime.spawn(async move {
+            let answer = fetch.await;
+            let outcome = listed.store.record(&listed.key, answer, &policy);
+            // Off the list before it lands, so that whoever comes next sees the memory and not this flight.
+            drop(listed);
+            landing.send_replace(Some(outcome));
+        });
+        Some(flight)
+    }
+
+    fn keep(&self, key: K, kept: Kept<V>) {
+        let value = kept.good.as_ref().map_or(0, |good| good.value.weight());
+        self.kept.insert(key, kept, (value + OVERHEAD) as u64);
+    }
+
+    fn record(&self, key: &K, answer: Result<V, Error>, policy: &Policy) -> Outcome<V> {
+        let now = self.clock.now();
+        let previous = self.kept.get(key);
+        let (kept, outcome) = match answer {
+            Ok(value) => {
+                let kept = Kept::after_success(Arc::new(value), policy, now, self.clock.wall(), jitter());
+                let outcome = kept.good.clone().ok_or(Failure::Deadline);
+                (kept, outcome)
+            }
+            Err(error) => {
+                let kept = Kept::after_failure(previous.as_deref(), error.clone(), policy, now);
+                let failure = if error.kind.is_outage() { kept.outage(error) } else { Failure::Provider(error) };
+                (kept, Err(failure))
+            }
+        };
+        let old = previous.as_ref().and_then(|kept| kept.good.as_ref()).map(|good| Arc::clone(&good.value));
+        let new = kept.good.clone();
+        self.keep(key.clone(), kept);
+        if let (Some(keep_as), Some(old), Some(new)) = (self.hooks.keep_as, &old, &new)
+            && let Some(key) = keep_as(key, old, &new.value)
+        {
+            // It was good until this moment, and the answer just given proves that we may still have it.
+            let good = Good { value: Arc::clone(old), ..*new };
+            self.keep(key, Kept { good: Some(good), bad: None, expired: None });
+        }
+        // Only a refusal takes a good answer away: what else it covers must be asked for again.
+        if let (Some(falls_with), Some(_), None) = (self.hooks.falls_with, &old, &new) {
+            for (other, _) in self.kept.entries(|other, _| falls_with(key, other)) {
+                self.kept.remove(&other);
+            }
+        }
+        if let Some(on_change) = &self.hooks.on_change
+            && (old.is_some() || new.is_some())
+        {
+            on_change(key, old.as_ref(), new.as_ref().map(|new| &new.value));
+        }
+        outcome
+    }
+}
+
+/// Takes a fetch off the list of flights when it ends, also by a panic.
+struct Listed<K: Hash + Eq, V> {
+    store: Arc<Store<K, V>>,
+    key: K,
+}
+
+impl<K: Hash + Eq, V> Drop for Listed<K, V> {
+    fn drop(&mut self) {
+        self.store.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// 0..1, different at every call; spreads refreshes, decides nothing that matters.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    let random = RandomState::new().hash_one(0_u8);
+    (random >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod interleaving_tests;
+#[cfg(test)]
+mod tests;
