@@ -1,0 +1,66 @@
+//! Every refusal has one errno, the closest there is; the reason in words is in the log and in status.
+
+use crate::cache::Failure;
+use crate::provider::ErrorKind;
+use crate::tree::Refusal;
+
+/// The errno that a caller gets, positive.
+pub fn of(refusal: &Refusal) -> i32 {
+    match refusal {
+        Refusal::NoSuchEntry => libc::ENOENT,
+        Refusal::NameTooLong => libc::ENAMETOOLONG,
+        Refusal::NotADirectory => libc::ENOTDIR,
+        Refusal::NotALink => libc::EINVAL,
+        Refusal::NotPermitted { .. } => libc::EACCES,
+        Refusal::Failed(failure) => of_failure(failure),
+        Refusal::NoAttribute => libc::ENODATA,
+        Refusal::BufferTooSmall => libc::ERANGE,
+        Refusal::Unknown => libc::ESTALE,
+        Refusal::NoMemory => libc::ENOMEM,
+        Refusal::NotRecorded | Refusal::Defect => libc::EIO,
+    }
+}
+
+/// What an errno of ours is called.
+pub fn name(errno: i32) -> &'static str {
+    match errno {
+        libc::ENOENT => "ENOENT",
+        libc::ENAMETOOLONG => "ENAMETOOLONG",
+        libc::ENOTDIR => "ENOTDIR",
+        libc::EINVAL => "EINVAL",
+        libc::EACCES => "EACCES",
+        libc::ENODATA => "ENODATA",
+        libc::ERANGE => "ERANGE",
+        libc::ESTALE => "ESTALE",
+        libc::ENOMEM => "ENOMEM",
+        libc::EKEYEXPIRED => "EKEYEXPIRED",
+        libc::ETIMEDOUT => "ETIMEDOUT",
+        libc::EKEYREJECTED => "EKEYREJECTED",
+        libc::EBUSY => "EBUSY",
+        libc::EHOSTUNREACH => "EHOSTUNREACH",
+        libc::EFBIG => "EFBIG",
+        _ => "EIO",
+    }
+}
+
+fn of_failure(failure: &Failure) -> i32 {
+    match failure {
+        Failure::Provider(error) => of_kind(error.kind),
+        Failure::Expired(_) => libc::EKEYEXPIRED,
+        Failure::Deadline => libc::ETIMEDOUT,
+    }
+}
+
+fn of_kind(kind: ErrorKind) -> i32 {
+    match kind {
+        ErrorKind::NotFound => libc::ENOENT,
+        ErrorKind::Denied => libc::EACCES,
+        ErrorKind::CredentialsRejected => libc::EKEYREJECTED,
+        ErrorKind::Throttled => libc::EBUSY,
+        ErrorKind::Unreachable => libc::EHOSTUNREACH,
+        ErrorKind::TimedOut => libc::ETIMEDOUT,
+        ErrorKind::TooLarge => libc::EFBIG,
+        ErrorKind::Malformed => libc::EIO,
+        ErrorKind::NoMemory => libc::ENOMEM,
+    }
+}

@@ -1,0 +1,157 @@
+//! What is open: a snapshot per handle, wiped when the last reader lets go.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use crate::tree::{Content, Entry};
+
+/// How long after its open a snapshot is what its opener is told of by `fstat`, once there is a newer one.
+const JUST_OPENED: Duration = Duration::from_secs(5);
+
+/// An open file or directory.
+enum Open {
+    File(OpenFile),
+    Directory(Arc<Directory>),
+}
+
+/// An open directory: its entries as they were at a moment.
+pub struct Directory {
+    pub entries: Vec<Entry>,
+    since: Instant,
+}
+
+impl Directory {
+    /// How long ago the entries were gathered.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+struct OpenFile {
+    content: Arc<Content>,
+    ino: u64,
+    /// The thread that opened it.
+    opener: u32,
+    since: Instant,
+    /// Its opener has since opened the file once more and closed that: it has moved on.
+    superseded: bool,
+}
+
+/// A snapshot and who opened it.
+pub struct Snapshot {
+    pub content: Arc<Content>,
+    /// The thread, as in [`crate::access::Caller`].
+    pub opener: u32,
+    /// Its opener may still want to know how long it is.
+    pub just_opened: bool,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<u64, Open>,
+    /// The handles of each file, in the order they were opened.
+    files: HashMap<u64, Vec<u64>>,
+}
+
+impl Table {
+    /// The open handles of a file, the last opened first.
+    fn of_file(&self, ino: u64) -> impl Iterator<Item = &OpenFile> {
+        let handles = self.files.get(&ino).into_iter().flatten().rev();
+        handles.filter_map(|handle| match self.open.get(handle)? {
+            Open::File(file) => Some(file),
+            Open::Directory(_) => None,
+        })
+    }
+}
+
+/// Open files and directories by the number that the kernel was given.
+#[derive(Default)]
+pub struct Handles {
+    table: RwLock<Table>,
+    next: AtomicU64,
+}
+
+impl Handles {
+    /// `opener` is the thread that opens the file `ino`.
+    pub fn add_file(&self, ino: u64, opener: u32, content: Content) -> u64 {
+        let file = OpenFile { content: Arc::new(content), ino, opener, since: Instant::now(), superseded: false };
+        let handle = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut table = self.write();
+        table.open.insert(handle, Open::File(file));
+        table.files.entry(ino).or_default().push(handle);
+        handle
+    }
+
+    pub fn add_directory(&self, entries: Vec<Entry>) -> u64 {
+        let handle = self.next.fetch_add(1, Ordering::Relaxed);
+        self.write().open.insert(handle, Open::Directory(Arc::new(Directory { entries, since: Instant::now() })));
+        handle
+    }
+
+    pub fn file(&self, handle: u64) -> Option<Arc<Content>> {
+        match self.read().open.get(&handle)? {
+            Open::File(file) => Some(Arc::clone(&file.content)),
+            Open::Directory(_) => None,
+        }
+    }
+
+    pub fn directory(&self, handle: u64) -> Option<Arc<Directory>> {
+        match self.read().open.get(&handle)? {
+            Open::Directory(directory) => Some(Arc::clone(directory)),
+            Open::File(_) => None,
+        }
+    }
+
+    /// Is a snapshot of this file open for which `check` holds?
+    pub fn any(&self, ino: u64, check: impl Fn(&Content) -> bool) -> bool {
+        self.read().of_file(ino).any(|file| check(&file.content))
+    }
+
+    /// The open snapshots of a file, the last opened first.
+    pub fn snapshots(&self, ino: u64) -> Vec<Snapshot> {
+        let table = self.read();
+        let snapshots = table.of_file(ino).map(|file| Snapshot {
+            content: Arc::clone(&file.content),
+            opener: file.opener,
+            just_opened: !file.superseded && file.since.elapsed() < JUST_OPENED,
+        });
+        snapshots.collect()
+    }
+
+    pub fn remove(&self, handle: u64) {
+        let mut table = self.write();
+        let removed = table.open.remove(&handle);
+        if let Some(Open::File(file)) = &removed {
+            let Table { open, files } = &mut *table;
+            if let Some(handles) = files.get_mut(&file.ino) {
+                handles.retain(|other| *other != handle);
+                for other in handles.iter().filter(|other| **other < handle) {
+                    if let Some(Open::File(other)) = open.get_mut(other) {
+                        other.superseded |= other.opener == file.opener;
+                    }
+                }
+                if handles.is_empty() {
+                    files.remove(&file.ino);
+                }
+            }
+        }
+        drop(table);
+        // Wiping happens here, after the lock is gone.
+        drop(removed);
+    }
+
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.read().open.len()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,23 @@
+//! The kernel's side: FUSE requests in, answers out.
+//!
+//! `adapter` is the only place that knows the transport (fuser's session); it decodes a request and hands
+//! it to `operations`, which answers without knowing which transport brought it. `judge` puts what a request
+//! is about to the policy, and `recorder` tells the audit log what came of it. `handles` pins what is open,
+//! `attributes` and `xattr` describe files, `errno` numbers refusals, `mount` attaches the tree to a directory
+//! and takes it away again, `mountinfo` tells what is mounted where, `session` runs the threads that serve
+//! the kernel.
+
+mod adapter;
+mod attributes;
+pub mod errno;
+mod handles;
+mod judge;
+pub mod mount;
+mod mountinfo;
+mod operations;
+mod recorder;
+pub mod session;
+mod xattr;
+
+pub use judge::Judge;
+pub use operations::Operations;

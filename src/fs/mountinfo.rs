@@ -1,0 +1,74 @@
+//! The kernel's table of mounts, as `/proc/self/mountinfo` shows it; proc(5) has the format.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A mounted file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// `major:minor`: no other file system has it while this one lives, mounted or not.
+    pub device: Vec<u8>,
+    /// Such as `fuse.hushfs`.
+    pub kind: Vec<u8>,
+}
+
+/// What is mounted at a canonical path; where several are stacked, the topmost.
+pub fn topmost(mountpoint: &Path) -> io::Result<Option<Mounted>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let mut lines = table.split(|&byte| byte == b'\n').filter_map(parse);
+    Ok(lines.rfind(|(point, _)| point == mountpoint).map(|(_, mounted)| mounted))
+}
+
+/// A line of the table: where, and what.
+fn parse(line: &[u8]) -> Option<(PathBuf, Mounted)> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let device = fields.nth(2)?.to_vec();
+    let point = PathBuf::from(OsStr::from_bytes(&unescape(fields.nth(1)?)));
+    fields.find(|field| *field == b"-")?;
+    Some((point, Mounted { device, kind: fields.next()?.to_vec() }))
+}
+
+/// `\040` and the like.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let code = tail.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+        match (byte, code) {
+            (b'\\', Some(code)) => {
+                plain.push(code);
+                rest = &tail[3..];
+            }
+            _ => {
+                plain.push(byte);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_proc_5_says() {
+        let line = b"36 35 0:50 / /mnt/with\\040space rw,noatime shared:1 master:2 - fuse.hushfs hushfs ro,user_id=0";
+        let (point, mounted) = parse(line).unwrap();
+        assert_eq!(point, Path::new("/mnt/with space"));
+        assert_eq!(mounted, Mounted { device: b"0:50".to_vec(), kind: b"fuse.hushfs".to_vec() });
+        assert!(parse(b"").is_none());
+        assert!(parse(b"1 2 3").is_none());
+    }
+
+    #[test]
+    fn odd_escapes_are_left_as_they_are() {
+        assert_eq!(unescape(b"a\\"), b"a\\");
+        assert_eq!(unescape(b"a\\04"), b"a\\04");
+        assert_eq!(unescape(b"a\\134b"), b"a\\b");
+        assert_eq!(unescape(b"a\\999"), b"a\\999");
+    }
+}

@@ -1,0 +1,376 @@
+//! What each request means. Knows no transport: an answer is ready at the first poll where memory has
+//! it, and otherwise when the provider has spoken or the time is up.
+
+mod permission;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attributes::Attributes;
+use super::handles::{Directory, Handles, Snapshot};
+use super::judge::{self, Judge};
+use super::recorder::{self, Asked, Granted, Question, Recorder};
+use super::xattr;
+use crate::access::audit::{self, AuditLog, Cache};
+use crate::access::{Action, Caller, mode};
+use crate::tree::{Content, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
+
+/// Waiting for requests that belong to no scope; memory answers all of those.
+const UNSCOPED_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between the time for an answer to be in hand and the last moment to give it.
+pub const GRACE: Duration = Duration::from_millis(50);
+
+/// An opened file.
+pub struct Opened {
+    pub handle: u64,
+    /// The kernel may remember another size: that must be taken back before the opener asks for it, and
+    /// [`Inodes::settle`] be called with this.
+    pub doubtful_size: Option<u64>,
+}
+
+/// The file system.
+pub struct Operations {
+    namespace: Arc<Namespace>,
+    pub inodes: Inodes,
+    handles: Handles,
+    judge: Judge,
+    /// The kernel asks for access control lists, and goes by them.
+    lists: AtomicBool,
+    recorder: Recorder,
+    /// Told to whoever asks the root directory where the daemon can be spoken to.
+    control: PathBuf,
+}
+
+impl Operations {
+    pub fn new(namespace: Arc<Namespace>, judge: Judge, audit: Arc<AuditLog>, control: PathBuf) -> Self {
+        let (inodes, handles, recorder) = (Inodes::new(), Handles::default(), Recorder::new(audit));
+        Self { namespace, inodes, handles, judge, lists: AtomicBool::new(false), recorder, control }
+    }
+
+    pub fn namespace(&self) -> &Arc<Namespace> {
+        &self.namespace
+    }
+
+    /// Should the kernel ask for access control lists? Without grants there are none.
+    pub fn wants_lists(&self) -> bool {
+        self.judge.differs_by_caller()
+    }
+
+    /// The kernel will ask for them.
+    pub fn set_lists(&self) {
+        self.lists.store(true, Ordering::Relaxed);
+    }
+
+    /// The log of decisions.
+    pub fn audit(&self) -> &AuditLog {
+        self.recorder.log()
+    }
+
+    /// How many files and directories are open.
+    pub fn open_handles(&self) -> usize {
+        self.handles.count()
+    }
+
+    /// By when the answer to a request about `ino` must be in hand: a little before the caller's time is
+    /// up, so that who waited in vain can still be given what memory has.
+    pub fn deadline(&self, ino: u64) -> Instant {
+        let node = self.inodes.node(ino);
+        let source = node.as_ref().and_then(|node| node.scope()).and_then(|scope| self.namespace.source(scope).ok());
+        let timeout = source.map_or(UNSCOPED_TIMEOUT, |source| source.scope.cache.timeout);
+        Instant::now() + timeout - (timeout / 20).min(GRACE)
+    }
+
+    pub async fn lookup(
+        self: Arc<Self>,
+        caller: Caller,
+        parent: u64,
+        name: OsString,
+        deadline: Instant,
+    ) -> Result<Attributes, Refusal> {
+        let asked = Recorder::asked(&caller);
+        let parent = self.node(parent)?;
+        let found = self.find(&asked, &parent, &name, deadline).await;
+        let question = || Question { path: child_path(&parent, &name), action: audit::Action::List, version: None };
+        let found = self.unless_denied(&asked, found, question, deadline).await?;
+        Ok(self.remember(&found))
+    }
+
+    /// `handle` where the kernel says through which one it is asked; `fstat` does not, SEEK_END does.
+    pub async fn getattr(
+        self: Arc<Self>,
+        caller: Caller,
+        ino: u64,
+        handle: Option<u64>,
+        deadline: Instant,
+    ) -> Result<Attributes, Refusal> {
+        let node = self.node(ino)?;
+        if ino != ROOT {
+            // The root's attributes are what the kernel judges everyone else by.
+            self.may_know(&Recorder::asked(&caller), &node, deadline).await?;
+        }
+        let found = match self.namespace.facts(Node::clone(&node), deadline).await {
+            Ok(found) => found,
+            Err(refusal) => {
+                // The file is gone, or cannot be asked for; what is open is still what it was.
+                let snapshot = match handle.and_then(|handle| self.handles.file(handle)) {
+                    Some(content) => Some(content),
+                    None => self.opened_by(&caller, ino, |_| true),
+                };
+                return snapshot.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
+            }
+        };
+        let current = self.describe(ino, &found);
+        let differs = |content: &Content| is_another(content, &found.facts);
+        let snapshot = match handle.and_then(|handle| self.handles.file(handle)) {
+            Some(content) => Some(content).filter(|content| differs(content)),
+            None if self.handles.any(ino, differs) => {
+                self.opened_by(&caller, ino, |snapshot| snapshot.just_opened).filter(|content| differs(content))
+            }
+            None => None,
+        };
+        Ok(snapshot.map_or(current, |content| self.describe_snapshot(ino, &node, &content)))
+    }
+
+    pub async fn readlink(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<String, Refusal> {
+        let asked = Recorder::asked(&caller);
+        let node = self.node(ino)?;
+        let target = match self.may_know(&asked, &node, deadline).await {
+            Ok(_) => self.namespace.target(&node, deadline).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.unless_denied(&asked, target, || question(&node, audit::Action::List), deadline).await
+    }
+
+    pub async fn open(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<Opened, Refusal> {
+        let asked = self.recorded(&caller);
+        let node = self.node(ino)?;
+        let read = self.read(&asked, &node, deadline).await;
+        let content = match read {
+            read if !self.recorder.is_on() => read?.1,
+            Ok((granted, content)) => {
+                self.recorder.granted(&asked, self.question_of_a_read(&node), granted, deadline).await?;
+                content
+            }
+            Err(refusal) => {
+                self.recorder.refused(&asked, self.question_of_a_read(&node), &refusal, deadline).await;
+                return Err(refusal);
+            }
+        };
+        let size = content.bytes().len() as u64;
+        // In this order: whoever tells the kernel another size from here on sees the handle.
+        let handle = self.handles.add_file(ino, caller.pid, content);
+        Ok(Opened { handle, doubtful_size: self.inodes.tell_size(ino, size) })
+    }
+
+    /// The snapshot behind an open file.
+    pub fn content(&self, handle: u64) -> Result<Arc<Content>, Refusal> {
+        self.handles.file(handle).ok_or(Refusal::Unknown)
+    }
+
+    pub async fn opendir(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<u64, Refusal> {
+        let asked = self.recorded(&caller);
+        let node = self.node(ino)?;
+        let entries = match self.may_know(&asked, &node, deadline).await {
+            Ok(reason) => self.namespace.entries(&node, deadline).await.map(|entries| (reason, entries)),
+            Err(refusal) => Err(refusal),
+        };
+        if self.recorder.is_on() {
+            let question = question(&node, audit::Action::List);
+            match &entries {
+                Ok((reason, _)) => {
+                    let version = question.version.clone();
+                    let granted = Granted { why: reason.words(), version, cache: None };
+                    self.recorder.granted(&asked, question, granted, deadline).await?;
+                }
+                Err(refusal) => self.recorder.refused(&asked, question, refusal, deadline).await,
+            }
+        }
+        let mut entries = entries?.1;
+        if self.judge.differs_by_caller() {
+            entries.retain(|entry| self.may_know_found(&asked, &entry.found));
+        }
+        Ok(self.handles.add_directory(entries))
+    }
+
+    /// The snapshot behind an open directory.
+    pub fn directory(&self, handle: u64) -> Result<Arc<Directory>, Refusal> {
+        self.handles.directory(handle).ok_or(Refusal::Unknown)
+    }
+
+    pub fn release(&self, handle: u64) {
+        self.handles.remove(handle);
+    }
+
+    pub async fn getxattr(
+        self: Arc<Self>,
+        caller: Caller,
+        ino: u64,
+        name: OsString,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, Refusal> {
+        if ino == ROOT && name == xattr::CONTROL {
+            return Ok(self.control.as_os_str().as_encoded_bytes().to_vec());
+        }
+        if name == mode::XATTR && self.judge.differs_by_caller() {
+            // The same for everyone, and the kernel's way to judge whoever comes.
+            let node = self.node(ino)?;
+            let list = (node.kind() != Kind::Link).then(|| self.judge.picture(&node, self.is_previous(&node)));
+            return list.and_then(|list| list.to_xattr()).ok_or(Refusal::NoAttribute);
+        }
+        if !xattr::is_ours(&name) {
+            return Err(Refusal::NoAttribute);
+        }
+        let attributes = self.xattrs(&caller, ino, deadline).await?;
+        let found = attributes.into_iter().find(|(known, _)| OsStr::new(known) == name);
+        found.map(|(_, value)| value.into_bytes()).ok_or(Refusal::NoAttribute)
+    }
+
+    /// The names, each ended by a NUL.
+    pub async fn listxattr(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<Vec<u8>, Refusal> {
+        let mut names = Vec::new();
+        for (name, _) in self.xattrs(&caller, ino, deadline).await? {
+            names.extend_from_slice(name.as_bytes());
+            names.push(0);
+        }
+        Ok(names)
+    }
+
+    /// As [`Operations::remember`] for a node that was found so long ago.
+    pub fn remember_aged(&self, found: &Found, age: Duration) -> Attributes {
+        let attributes = self.remember(found);
+        Attributes { valid_for: attributes.valid_for.saturating_sub(age), ..attributes }
+    }
+
+    /// Gives a node to the kernel: its attributes, and one more lookup to be forgotten later.
+    pub fn remember(&self, found: &Found) -> Attributes {
+        let ino = self.inodes.remember(found.node.clone());
+        let mut attributes = self.describe(ino, found);
+        if self.judge.differs_by_caller() {
+            // What one caller has looked up the next may not know of: the kernel must ask for each.
+            attributes.valid_for = Duration::ZERO;
+        }
+        attributes
+    }
+
+    fn mode(&self, node: &Node) -> u16 {
+        self.judge.mode(node, self.is_previous(node), self.lists.load(Ordering::Relaxed))
+    }
+
+    fn describe(&self, ino: u64, found: &Found) -> Attributes {
+        self.inodes.tell_size(ino, found.facts.size);
+        let mut attributes = Attributes::of(ino, &found.facts, self.mode(&found.node), self.judge.owner());
+        if found.facts.kind == Kind::File && self.handles.any(ino, |content| is_another(content, &found.facts)) {
+            // The kernel keeps one size for all descriptors: it must ask again for each.
+            attributes.valid_for = Duration::ZERO;
+        }
+        attributes
+    }
+
+    /// A file as it was when it was opened.
+    fn describe_snapshot(&self, ino: u64, node: &Node, content: &Content) -> Attributes {
+        let size = content.bytes().len() as u64;
+        self.inodes.tell_size(ino, size);
+        let (modified, valid_for) = (content.modified(), Duration::ZERO);
+        let facts = Facts { kind: Kind::File, size, modified, valid_for };
+        Attributes::of(ino, &facts, self.mode(node), self.judge.owner())
+    }
+
+    /// The wanted snapshot that the caller opened last and has open: its thread, or else its process.
+    fn opened_by(&self, caller: &Caller, ino: u64, wanted: impl Fn(&Snapshot) -> bool) -> Option<Arc<Content>> {
+        let snapshots = self.handles.snapshots(ino);
+        let find = |is_mine: &dyn Fn(&Snapshot) -> bool| snapshots.iter().find(|it| wanted(it) && is_mine(it));
+        let mine = find(&|it| it.opener == caller.pid && caller.pid != 0)
+            .or_else(|| find(&|it| caller.is_of_the_process_of(it.opener)));
+        mine.map(|snapshot| Arc::clone(&snapshot.content))
+    }
+
+    async fn xattrs(&self, caller: &Caller, ino: u64, deadline: Instant) -> Result<Vec<(String, String)>, Refusal> {
+        let asked = Recorder::asked(caller);
+        let node = self.node(ino)?;
+        let attributes = match self.may_know(&asked, &node, deadline).await {
+            Ok(_) if self.is_seen_as_a_folder_only(&asked, &node) => Ok(Vec::new()),
+            Ok(_) => xattr::of(&node, &self.namespace, deadline).await,
+            Err(refusal) => Err(refusal),
+        };
+        self.unless_denied(&asked, attributes, || question(&node, audit::Action::List), deadline).await
+    }
+
+    /// What a file holds, for who may read it.
+    async fn read(&self, asked: &Asked, node: &Node, deadline: Instant) -> Result<(Granted, Content), Refusal> {
+        let reason = match node {
+            Node::File(_, None, _) => self.judge.may(&asked.evidence, Action::Read, &judge::resource(node))?,
+            _ => self.may_know(asked, node, deadline).await?,
+        };
+        let (content, document) = self.namespace.open(node, deadline).await?;
+        let cache = match (document.stale, document.is_first_read()) {
+            (true, _) => Cache::Stale,
+            (false, true) => Cache::Miss,
+            (false, false) => Cache::Hit,
+        };
+        let version = Some(document.version.clone());
+        Ok((Granted { why: reason.words(), version, cache: Some(cache) }, content))
+    }
+
+    /// A version that is not known to be the current one counts as one before.
+    fn question_of_a_read(&self, node: &Node) -> Question {
+        let action = if self.is_previous(node) { audit::Action::ReadPrevious } else { audit::Action::Read };
+        question(node, action)
+    }
+
+    /// As [`Recorder::asked`], for what is recorded whatever comes of it.
+    fn recorded(&self, caller: &Caller) -> Asked {
+        let asked = Recorder::asked(caller);
+        if self.recorder.is_on() {
+            asked.gather();
+        }
+        asked
+    }
+
+    /// Records that somebody said no; everything else that looking comes to is not recorded.
+    async fn unless_denied<T>(
+        &self,
+        asked: &Asked,
+        result: Result<T, Refusal>,
+        question: impl FnOnce() -> Question,
+        deadline: Instant,
+    ) -> Result<T, Refusal> {
+        if let Err(refusal) = &result
+            && self.recorder.is_on()
+            && recorder::is_denial(refusal)
+        {
+            self.recorder.refused(asked, question(), refusal, deadline).await;
+        }
+        result
+    }
+
+    fn node(&self, ino: u64) -> Result<Arc<Node>, Refusal> {
+        self.inodes.node(ino).ok_or(Refusal::Unknown)
+    }
+}
+
+fn question(node: &Node, action: audit::Action) -> Question {
+    let version = match node {
+        Node::Version(_, id) | Node::File(_, Some(id), _) => Some(id.clone()),
+        _ => None,
+    };
+    Question { path: audit::text(OsStr::new(&node.path())), action, version }
+}
+
+fn child_path(parent: &Node, name: &OsStr) -> String {
+    let name = audit::text(name);
+    match parent {
+        Node::Root => name,
+        parent => format!("{}/{name}", audit::text(OsStr::new(&parent.path()))),
+    }
+}
+
+/// Is a snapshot of another version than these facts, as far as `stat` tells?
+fn is_another(content: &Content, facts: &Facts) -> bool {
+    content.bytes().len() as u64 != facts.size || content.modified() != facts.modified
+}

@@ -1,0 +1,152 @@
+//! From a request and its outcome to a line of the audit log.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use super::errno;
+use crate::access::Caller;
+use crate::access::audit::{Action, AuditLog, Cache, Outcome, Record, text};
+use crate::access::evidence::Evidence;
+use crate::cache::Failure;
+use crate::provider::ErrorKind;
+use crate::tree::Refusal;
+
+/// Writes one record per decision. Without a sink nothing is looked at and nothing is made.
+pub struct Recorder {
+    log: Arc<AuditLog>,
+}
+
+/// A request.
+pub struct Asked {
+    pub evidence: Evidence,
+    since: Instant,
+}
+
+/// What was asked of what.
+pub struct Question {
+    /// Below the mountpoint.
+    pub path: String,
+    pub action: Action,
+    /// The version that the path names, if it names one.
+    pub version: Option<String>,
+}
+
+/// Why a request is granted, and what its caller gets.
+pub struct Granted {
+    /// The statement, in words.
+    pub why: String,
+    pub version: Option<String>,
+    pub cache: Option<Cache>,
+}
+
+impl Recorder {
+    pub fn new(log: Arc<AuditLog>) -> Self {
+        Self { log }
+    }
+
+    pub fn log(&self) -> &AuditLog {
+        &self.log
+    }
+
+    /// To be called when the request is there: its caller is older than this.
+    pub fn asked(caller: &Caller) -> Asked {
+        Asked { evidence: Evidence::of(*caller), since: Instant::now() }
+    }
+
+    /// Is there a sink? If not, nothing need be prepared.
+    pub fn is_on(&self) -> bool {
+        self.log.is_enabled()
+    }
+
+    /// Ready when the record is written. An error means that nothing may be given.
+    pub async fn granted(
+        &self,
+        asked: &Asked,
+        question: Question,
+        granted: Granted,
+        deadline: Instant,
+    ) -> Result<(), Refusal> {
+        let Granted { why, version, cache } = granted;
+        let mut record = asked.record(question, Outcome::Allow, why);
+        record.version = version;
+        record.cache = cache;
+        self.log.write(record, deadline).await.map_err(|error| {
+            tracing::warn!(uid = asked.evidence.caller().uid, pid = asked.evidence.caller().pid, "refused: {error}");
+            Refusal::NotRecorded
+        })
+    }
+
+    /// Ready when the record is written, or cannot be: nothing is given either way.
+    pub async fn refused(&self, asked: &Asked, question: Question, refusal: &Refusal, deadline: Instant) {
+        let (outcome, reason) = judge(refusal);
+        let mut record = asked.record(question, outcome, reason);
+        record.errno = Some(errno::name(errno::of(refusal)));
+        let _ = self.log.write(record, deadline).await;
+    }
+}
+
+impl Asked {
+    /// Reads who the caller is from /proc, if that has not been done. What has not been read by the time the
+    /// caller is answered, or killed, may be gone.
+    pub fn gather(&self) {
+        self.evidence.gather();
+    }
+
+    fn record(&self, Question { path, action, version }: Question, outcome: Outcome, reason: String) -> Record {
+        self.gather();
+        let Caller { uid, gid, pid } = *self.evidence.caller();
+        let shown = |path: &Path| text(path.as_os_str());
+        let cgroup = self.evidence.cgroup();
+        Record {
+            time: SystemTime::now(),
+            path,
+            action,
+            outcome,
+            reason,
+            errno: None,
+            version,
+            cache: None,
+            identity: None,
+            uid,
+            gid,
+            pid,
+            tgid: self.evidence.tgid(),
+            exe: self.evidence.executable().map(|executable| shown(executable.shown())),
+            unit: cgroup.and_then(|cgroup| cgroup.unit()).map(str::to_owned),
+            container: cgroup.and_then(|cgroup| cgroup.container()).map(|container| container.id.clone()),
+            latency_us: u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Did somebody say no? Then the refusal is one to record wherever it is met.
+pub fn is_denial(refusal: &Refusal) -> bool {
+    matches!(judge(refusal).0, Outcome::Deny)
+}
+
+fn judge(refusal: &Refusal) -> (Outcome, String) {
+    let of_provider = |kind: ErrorKind| format!("provider: {}", kind.as_str());
+    let reason = match refusal {
+        Refusal::NotPermitted { why } => return (Outcome::Deny, why.clone()),
+        Refusal::Failed(Failure::Provider(error)) => {
+            let refuses = matches!(error.kind, ErrorKind::Denied | ErrorKind::CredentialsRejected);
+            return (if refuses { Outcome::Deny } else { Outcome::Error }, of_provider(error.kind));
+        }
+        Refusal::Failed(Failure::Expired(error)) => format!("{}, for longer than max_stale", of_provider(error.kind)),
+        Refusal::Failed(Failure::Deadline) => "provider: no answer within timeout".to_owned(),
+        Refusal::NoSuchEntry => "no such file".to_owned(),
+        Refusal::NoMemory => "no memory for the answer".to_owned(),
+        Refusal::NameTooLong
+        | Refusal::NotADirectory
+        | Refusal::NotALink
+        | Refusal::NoAttribute
+        | Refusal::BufferTooSmall
+        | Refusal::Unknown
+        | Refusal::NotRecorded
+        | Refusal::Defect => "not a request that can be answered".to_owned(),
+    };
+    (Outcome::Error, reason)
+}
