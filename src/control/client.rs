@@ -1,0 +1,84 @@
+//! The commands' end of the control socket.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::protocol::{Request, Response};
+
+/// The longest that a command waits for the daemon.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The attribute of the mount's root that names the socket; see `fs::xattr`.
+const ATTRIBUTE: &str = "user.hushfs.control";
+
+/// Why the daemon could not be asked.
+#[derive(Debug)]
+pub enum ClientError {
+    /// No hushfs is mounted there.
+    NotMounted(PathBuf),
+    /// One is, and its daemon is dead.
+    Dead(PathBuf),
+    /// It refuses us.
+    Refused(String),
+    /// It does not answer, or not as it should.
+    Broken(PathBuf, io::Error),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMounted(at) => {
+                write!(f, "no hushfs is mounted at {}; start one with: hushfs mount", at.display())
+            }
+            Self::Dead(at) => {
+                write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", at.display())
+            }
+            Self::Refused(why) => write!(f, "the daemon refuses: {why}"),
+            Self::Broken(at, error) => write!(f, "the daemon behind {} does not answer: {error}", at.display()),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+/// Asks the daemon of the mount at `mountpoint`.
+pub fn ask(mountpoint: &Path, request: &Request) -> Result<Response, ClientError> {
+    let socket = socket_of(mountpoint)?;
+    match exchange(&socket, request) {
+        Ok(Response::Refused { why }) => Err(ClientError::Refused(why)),
+        Ok(response) => Ok(response),
+        Err(error) => Err(ClientError::Broken(mountpoint.to_owned(), error)),
+    }
+}
+
+fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
+    let mut path = [0_u8; 4096];
+    match rustix::fs::getxattr(mountpoint, ATTRIBUTE, &mut path) {
+        Ok(length) => Ok(PathBuf::from(std::ffi::OsStr::from_bytes(&path[..length.min(path.len())]))),
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP | rustix::io::Errno::NOENT) => {
+            Err(ClientError::NotMounted(mountpoint.to_owned()))
+        }
+        Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED) => {
+            Err(ClientError::Dead(mountpoint.to_owned()))
+        }
+        Err(rustix::io::Errno::ACCESS) => {
+            Err(ClientError::Refused("only root and the user who runs it may ask".into()))
+        }
+        Err(errno) => Err(ClientError::Broken(mountpoint.to_owned(), errno.into())),
+    }
+}
+
+fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(serde_json::from_slice(&answer)?)
+}

@@ -1,0 +1,109 @@
+//! What is said over the control socket.
+
+use serde::{Deserialize, Serialize};
+
+/// A command to the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    Status,
+}
+
+/// The daemon's answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Response {
+    Status(Box<Status>),
+    /// The request was not understood or not allowed.
+    Refused {
+        why: String,
+    },
+}
+
+/// `hushfs status --json`. Times are RFC 3339 in UTC, durations in seconds, sizes in bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub mountpoint: String,
+    pub started: String,
+    /// Open files and directories.
+    pub open: usize,
+    /// Files and directories that the kernel remembers.
+    pub inodes: usize,
+    pub cache: CacheStatus,
+    pub audit: AuditStatus,
+    pub scopes: Vec<ScopeStatus>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CacheStatus {
+    pub values: u64,
+    pub bytes: u64,
+    pub max_bytes: u64,
+    pub hits: u64,
+    pub misses: u64,
+    /// Served past their ttl because the provider could not be reached.
+    pub stale: u64,
+    /// Memory set aside for values, and how much of it the kernel refused to lock.
+    pub memory_mapped: usize,
+    pub memory_unlocked: usize,
+}
+
+/// The audit log.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AuditStatus {
+    pub sinks: Vec<SinkStatus>,
+    /// Records that found the queue full, and are in no sink's count yet.
+    pub overflow: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SinkStatus {
+    pub sink: String,
+    pub written: u64,
+    /// Since the start, whether or not the sink has been told since.
+    pub lost: u64,
+    /// Why it takes nothing at present.
+    pub failing: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ScopeStatus {
+    pub name: String,
+    pub provider: String,
+    /// When the provider last answered anything, a refusal included.
+    pub last_answer: Option<String>,
+    pub last_error: Option<ErrorStatus>,
+    pub calls: CallStatus,
+    /// Secrets in the listing in memory, if there is one.
+    pub listed: Option<usize>,
+    /// Values in memory.
+    pub values: usize,
+    /// Age in seconds of the oldest of them.
+    pub oldest: Option<u64>,
+    /// What could not be shown, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ErrorStatus {
+    pub kind: String,
+    pub detail: String,
+    pub at: String,
+}
+
+/// Calls to the provider since the start.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CallStatus {
+    pub list: u64,
+    pub look: u64,
+    pub fetch: u64,
+    pub errors: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub name: String,
+    pub why: String,
+}

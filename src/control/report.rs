@@ -1,0 +1,108 @@
+//! What the daemon tells of itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use super::protocol::{AuditStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, ScopeStatus, SinkStatus, Status};
+use crate::access::audit::SinkReport;
+use crate::cache::{Good, Source, ValueKey, Weigh, rfc3339};
+use crate::fs::Operations;
+use crate::provider::VersionSelector;
+use crate::tree::Document;
+
+/// Where `hushfs status` gets its answers.
+pub struct Reporter {
+    pub operations: Arc<Operations>,
+    pub mountpoint: PathBuf,
+    pub started: SystemTime,
+    pub max_bytes: u64,
+}
+
+impl Reporter {
+    pub fn status(&self) -> Status {
+        let namespace = self.operations.namespace();
+        let memory = namespace.memory();
+        let values = memory.values();
+        let mut scopes: Vec<_> = namespace.sources().values().map(|source| self.scope(source, &values)).collect();
+        scopes.sort_by(|a, b| a.name.cmp(&b.name));
+        let bytes = values.iter().map(|(_, good)| good.value.weight() as u64).sum();
+        let counters = memory.counters();
+        let locked = crate::secret::usage();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            mountpoint: self.mountpoint.display().to_string(),
+            started: rfc3339(self.started),
+            open: self.operations.open_handles(),
+            inodes: self.operations.inodes.count(),
+            cache: CacheStatus {
+                values: values.len() as u64,
+                bytes,
+                max_bytes: self.max_bytes,
+                hits: load(&counters.hits),
+                misses: load(&counters.misses),
+                stale: load(&counters.stale),
+                memory_mapped: locked.mapped,
+                memory_unlocked: locked.unlocked,
+            },
+            audit: self.audit(),
+            scopes,
+        }
+    }
+
+    fn audit(&self) -> AuditStatus {
+        let log = self.operations.audit();
+        let sinks = log.sinks().into_iter().map(|SinkReport { sink, written, lost, failing }| SinkStatus {
+            sink: sink.to_owned(),
+            written,
+            lost,
+            failing,
+        });
+        AuditStatus { sinks: sinks.collect(), overflow: log.overflow() }
+    }
+
+    fn scope(&self, source: &Source, values: &[(ValueKey, Good<Document>)]) -> ScopeStatus {
+        let memory = self.operations.namespace().memory();
+        let name = &source.scope.name;
+        let mine = || values.iter().filter(|(key, _)| key.scope == *name);
+        let listing = memory.known_listing(name);
+        let mut left_out = Vec::new();
+        if let Some(listing) = &listing {
+            left_out.extend(listing.value.left_out.iter().map(|(name, why)| entry(name.clone(), why)));
+        }
+        for (key, good) in mine().filter(|(key, _)| key.version == VersionSelector::Current) {
+            let of = key.path.name();
+            left_out.extend(good.value.keys.left_out().iter().map(|(key, why)| entry(format!("{of}: {key}"), why)));
+        }
+        ScopeStatus {
+            name: name.to_string(),
+            provider: source.kind().to_owned(),
+            last_answer: source.last_answer().map(rfc3339),
+            last_error: source.last_error().map(|last| ErrorStatus {
+                kind: last.error.kind.as_str().to_owned(),
+                detail: last.error.detail,
+                at: rfc3339(last.at),
+            }),
+            calls: CallStatus {
+                list: load(&source.calls.list),
+                look: load(&source.calls.look),
+                fetch: load(&source.calls.fetch),
+                errors: load(&source.calls.errors),
+            },
+            listed: listing.map(|listing| listing.value.secrets),
+            values: mine().count(),
+            oldest: mine().map(|(_, good)| memory.age(good).as_secs()).max(),
+            left_out,
+        }
+    }
+}
+
+fn entry(name: String, why: &str) -> LeftOut {
+    LeftOut { name, why: why.to_owned() }
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

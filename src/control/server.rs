@@ -1,0 +1,158 @@
+//! The daemon's end of the control socket.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::protocol::{Request, Response};
+use super::report::Reporter;
+
+/// Clients served at a time. Whoever comes then takes the place of the one that has been there longest: an
+/// honest client needs its place for a moment, and those that only sit there keep nobody out.
+const CLIENTS: usize = 16;
+/// How long a client may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest request, in bytes.
+const LONGEST: u64 = 4096;
+
+/// A socket that is answered until this is dropped, and is then gone.
+pub struct Server {
+    serving: JoinHandle<()>,
+    path: PathBuf,
+}
+
+/// Binds the socket, in place of one that a dead daemon left, and answers on it.
+///
+/// # Errors
+///
+/// Where the path is taken: by another daemon that answers, or by something that is not a socket.
+pub fn start(path: &Path, reporter: Reporter) -> io::Result<Server> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something that is not a socket"));
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let serving = tokio::spawn(serve(listener, Arc::new(reporter)));
+    Ok(Server { serving, path: path.to_owned() })
+}
+
+async fn serve(listener: UnixListener, reporter: Arc<Reporter>) {
+    let mut clients = VecDeque::<AbortHandle>::new();
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => {
+                failing = false;
+                clients.retain(|client| !client.is_finished());
+                if clients.len() >= CLIENTS
+                    && let Some(longest) = clients.pop_front()
+                {
+                    longest.abort();
+                }
+                let reporter = Arc::clone(&reporter);
+                let answered = tokio::spawn(async move {
+                    // A client that goes away in the middle is its own affair.
+                    let _ = tokio::time::timeout(PATIENCE, answer(client, &reporter)).await;
+                });
+                clients.push_back(answered.abort_handle());
+            }
+            Err(error) => {
+                // Out of descriptors, most likely; they come back. Said once, not ten times a second.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("control socket: {error}");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+        // It may be gone already, with its directory.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
+    let peer = client.peer_cred()?;
+    let (read, mut write) = client.into_split();
+    let response = if peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw() {
+        let mut line = Vec::new();
+        BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut line).await?;
+        match serde_json::from_slice::<Request>(&line) {
+            Ok(Request::Status) => Response::Status(Box::new(reporter.status())),
+            Err(error) => Response::Refused { why: format!("not a request: {error}") },
+        }
+    } else {
+        Response::Refused { why: "only root and the user who runs the daemon may ask".into() }
+    };
+    let mut line = serde_json::to_vec(&response)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    write.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::access::audit::AuditLog;
+    use crate::access::policy::Policy;
+    use crate::cache::{Clock, Memory, SystemClock};
+    use crate::config::RootPolicy;
+    use crate::fs::{Judge, Operations};
+    use crate::tree::Namespace;
+
+    fn reporter() -> Reporter {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory = Memory::new(1 << 20, &clock, &tokio::runtime::Handle::current(), |_| {});
+        let namespace = Namespace::new(HashMap::new(), Arc::new(memory));
+        let audit = AuditLog::start(&crate::config::AuditSettings::default()).unwrap();
+        let judge = Judge::new(Policy::new(Vec::new(), 0, 0, RootPolicy::Allow), Arc::default());
+        let operations = Operations::new(Arc::new(namespace), judge, Arc::new(audit), PathBuf::new());
+        Reporter {
+            operations: Arc::new(operations),
+            mountpoint: PathBuf::from("/nowhere"),
+            started: SystemTime::UNIX_EPOCH,
+            max_bytes: 1 << 20,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_dead_daemon_left_is_replaced_and_a_living_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let server = start(&path, reporter()).unwrap();
+        assert_eq!(start(&path, reporter()).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        assert!(path.exists());
+        drop(server);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_file_in_the_place_of_the_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        std::fs::write(&path, "data").unwrap();
+        assert_eq!(start(&path, reporter()).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"data");
+    }
+}

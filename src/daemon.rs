@@ -1,0 +1,258 @@
+//! The daemon's life: from a configuration to a mount, until it is told to stop.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::access::audit::AuditLog;
+use crate::access::groups::Groups;
+use crate::access::policy::Policy;
+use crate::cache::{Clock, Memory, Source, SystemClock};
+use crate::config::Config;
+use crate::control::{self, Place, Reporter, Server};
+use crate::fs::mount::{self, State};
+use crate::fs::{Judge, Operations, session};
+use crate::provider::{self, registry};
+use crate::tree::Namespace;
+
+/// How often memory is cleared of what is past any use.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long a daemon that has been unmounted may take to end before another one starts in its place.
+const HANDOVER: Duration = Duration::from_secs(2);
+/// How long the last requests may take once we have unmounted. A file that is still open keeps the
+/// connection alive, and is not waited for.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long the last audit records may take.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// Why the daemon did not start, or ended badly.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    #[error("{0}")]
+    Mount(#[from] mount::Error),
+    #[error("a hushfs is mounted at {at} already; look at it with: hushfs status, or end it with: hushfs unmount {at}")]
+    Occupied { at: String },
+    #[error("the hushfs at {at} does not answer; clear it away with: hushfs unmount --lazy {at}")]
+    Hung { at: String },
+    #[error("the hushfs that was unmounted from {at} still serves files that are open; close them, or end it")]
+    Lingering { at: String },
+    #[error("cannot mount at {at}: {error}")]
+    Mountpoint { at: String, error: io::Error },
+    #[error("scope `{scope}`: {error}")]
+    Provider { scope: String, error: provider::Error },
+    #[error("cannot {what}: {error}")]
+    Os { what: &'static str, error: io::Error },
+}
+
+fn os(what: &'static str) -> impl Fn(io::Error) -> DaemonError {
+    move |error| DaemonError::Os { what, error }
+}
+
+/// Mounts and serves until SIGTERM, SIGINT or an unmount from outside.
+pub fn run(config: Config) -> Result<(), DaemonError> {
+    let mountpoint = mount::canonical(&config.mountpoint)
+        .map_err(|error| DaemonError::Mountpoint { at: config.mountpoint.display().to_string(), error })?;
+    let place = take_the_place(&mountpoint, config.control.socket.as_deref())?;
+    // Not before we have the place: what looks dead now might be another daemon's a moment later.
+    clear_the_place(&mountpoint)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("hushfs-task")
+        .enable_all()
+        .build()
+        .map_err(os("start the runtime"))?;
+    let result = runtime.block_on(serve(config, &mountpoint, place.as_ref()));
+    // Calls to a provider that hangs do not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Waits for a daemon that is on its way out, and refuses the place of one that is not. None where there
+/// is no directory for locks and sockets.
+fn take_the_place(mountpoint: &Path, socket: Option<&Path>) -> Result<Option<Place>, DaemonError> {
+    let at = || mountpoint.display().to_string();
+    let patience = Instant::now() + HANDOVER;
+    loop {
+        match control::place(mountpoint, socket) {
+            Ok(Some(place)) => return Ok(Some(place)),
+            Err(error) => {
+                tracing::warn!("no control socket, so `hushfs status` will not work: {error}");
+                return Ok(None);
+            }
+            Ok(None) => {}
+        }
+        match mount::state(mountpoint).map_err(os("read /proc/self/mountinfo"))? {
+            State::Alive => return Err(DaemonError::Occupied { at: at() }),
+            State::Hung => return Err(DaemonError::Hung { at: at() }),
+            State::Free | State::Dead if Instant::now() > patience => return Err(DaemonError::Lingering { at: at() }),
+            State::Free | State::Dead => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Refuses a place where a hushfs lives; clears away one that has died.
+fn clear_the_place(mountpoint: &Path) -> Result<(), DaemonError> {
+    match mount::state(mountpoint).map_err(os("read /proc/self/mountinfo"))? {
+        State::Free => Ok(()),
+        State::Alive => Err(DaemonError::Occupied { at: mountpoint.display().to_string() }),
+        State::Hung => Err(DaemonError::Hung { at: mountpoint.display().to_string() }),
+        State::Dead => {
+            tracing::warn!("clearing away what a dead daemon left at {}", mountpoint.display());
+            Ok(mount::unmount(mountpoint, true)?)
+        }
+    }
+}
+
+async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Result<(), DaemonError> {
+    let handle = tokio::runtime::Handle::current();
+    // Before the mount: a signal from here on ends the daemon in order.
+    let mut terminate = signal(SignalKind::terminate()).map_err(os("listen for SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(os("listen for SIGINT"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(os("listen for SIGHUP"))?;
+
+    let sources = sources(&config)?;
+    let (changed, changes) = mpsc::channel();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let memory = Arc::new(Memory::new(config.max_bytes, &clock, &handle, move |change| {
+        // Nobody listens once the session has ended.
+        let _ = changed.send(change);
+    }));
+    let namespace = Arc::new(Namespace::new(sources, Arc::clone(&memory)));
+
+    let socket = place.map_or_else(PathBuf::new, |place| place.socket.clone());
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let groups = Arc::new(Groups::default());
+    // Before the mount, so that its first bits are right.
+    let follower = match config.grants.as_slice() {
+        [] => None,
+        grants => Some(groups.follow(grants, uid).await),
+    };
+    let judge = Judge::new(Policy::new(config.grants.clone(), uid, gid, config.root), groups);
+    let audit = Arc::new(AuditLog::start(&config.audit).map_err(os("start the audit log"))?);
+    let operations = Arc::new(Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone()));
+
+    let (device, mount) = mount::mount(mountpoint, config.allow_other)?;
+    let mut end = session::start(Arc::clone(&operations), device, handle, changes).map_err(os("serve the mount"))?;
+
+    let _control = place.and_then(|_| {
+        let reporter = Reporter {
+            operations: Arc::clone(&operations),
+            mountpoint: mountpoint.to_owned(),
+            started: SystemTime::now(),
+            max_bytes: config.max_bytes,
+        };
+        start_control(&socket, reporter)
+    });
+    let sweeper = tokio::spawn(sweep(Arc::clone(&namespace)));
+    ready(mountpoint, config.scopes.len(), &mut end).await?;
+
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Stop::Asked("SIGTERM"),
+        _ = interrupt.recv() => Stop::Asked("SIGINT"),
+        outcome = &mut end => Stop::Unmounted(outcome),
+        () = reopen(&mut hangup, &audit) => pending().await,
+    };
+    sweeper.abort();
+    if let Some(follower) = follower {
+        follower.abort();
+    }
+    let result = match outcome {
+        Stop::Asked(signal) => {
+            tracing::info!("{signal}: unmounting {}", mountpoint.display());
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            mount.end()?;
+            // Answers on their way out; those that wait for a provider are cut off with the connection.
+            let _ = tokio::time::timeout(FAREWELL, end).await;
+            Ok(())
+        }
+        Stop::Unmounted(Ok(Ok(()))) => {
+            tracing::info!("{} was unmounted", mountpoint.display());
+            Ok(())
+        }
+        Stop::Unmounted(Ok(Err(error))) => Err(os("go on serving the mount")(error)),
+        Stop::Unmounted(Err(_)) => Err(os("go on serving the mount")(io::Error::other("a thread ended"))),
+    };
+    memory.clear();
+    let written = tokio::task::spawn_blocking(move || audit.finish(LAST_RECORDS)).await;
+    if !written.unwrap_or(false) {
+        tracing::error!("audit records were lost that no sink tells of");
+    }
+    result
+}
+
+enum Stop {
+    Asked(&'static str),
+    Unmounted(Result<io::Result<()>, oneshot::error::RecvError>),
+}
+
+/// SIGHUP has the audit log look anew for its file. It is for reloading too, which this version cannot do.
+async fn reopen(hangup: &mut tokio::signal::unix::Signal, audit: &AuditLog) {
+    while hangup.recv().await.is_some() {
+        audit.reopen();
+        tracing::warn!("SIGHUP: this version cannot reload its configuration; restart it instead");
+    }
+}
+
+fn sources(config: &Config) -> Result<HashMap<crate::config::ScopeName, Arc<Source>>, DaemonError> {
+    let source = |scope: &crate::config::Scope| match registry::build(scope) {
+        Ok(provider) => Ok((scope.name.clone(), Arc::new(Source::new(scope.clone(), provider)))),
+        Err(error) => Err(DaemonError::Provider { scope: scope.name.to_string(), error }),
+    };
+    config.scopes.values().map(source).collect()
+}
+
+fn start_control(socket: &Path, reporter: Reporter) -> Option<Server> {
+    control::start(socket, reporter)
+        .inspect_err(|error| {
+            tracing::warn!("no control socket at {}, so `hushfs status` will not work: {error}", socket.display());
+        })
+        .ok()
+}
+
+/// Tells systemd, once the kernel gets answers. A look is enough, and no decision that would be recorded.
+async fn ready(
+    mountpoint: &Path,
+    scopes: usize,
+    end: &mut oneshot::Receiver<io::Result<()>>,
+) -> Result<(), DaemonError> {
+    let path = mountpoint.to_owned();
+    let looked = tokio::task::spawn_blocking(move || std::fs::metadata(path));
+    tokio::select! {
+        looked = looked => match looked {
+            Ok(Ok(_)) => {
+                tracing::info!(scopes, "mounted at {}", mountpoint.display());
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(os("look at the new mount")(error)),
+            Err(_) => Err(os("look at the new mount")(io::Error::other("a thread ended"))),
+        },
+        _ = end => Err(os("look at the new mount")(io::Error::other("it was unmounted at once"))),
+    }
+}
+
+/// Wipes what is past any use, and says once if values could be swapped out.
+async fn sweep(namespace: Arc<Namespace>) {
+    let mut warned = false;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        namespace.memory().sweep(namespace.sources());
+        let unlocked = crate::secret::usage().unlocked;
+        if unlocked > 0 && !warned {
+            warned = true;
+            tracing::error!(
+                unlocked,
+                "the kernel refuses to lock memory for values, so they could be written to swap; \
+                 raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=) or turn swap off"
+            );
+        }
+    }
+}

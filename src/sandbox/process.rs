@@ -1,0 +1,22 @@
+//! The process itself: no core dumps, no debugger of the same user, and room for locked memory.
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
+
+/// Called first, before any value is in memory.
+///
+/// # Errors
+///
+/// Where the kernel refuses what every kernel allows; the daemon must then not start.
+pub fn harden() -> std::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    raise(Resource::Memlock);
+    raise(Resource::Nofile);
+    Ok(())
+}
+
+/// To the most that is allowed. It can only fail to raise; `hushfs status` shows what could not be locked.
+fn raise(resource: Resource) {
+    let limit = getrlimit(resource);
+    let _ = setrlimit(resource, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
