@@ -1,0 +1,14 @@
+//! What the commands print, word for word: the real binary on real files, compared with `snapshots/`.
+//!
+//! After a change that is meant, `INSTA_UPDATE=always cargo test --test cli` writes them anew; read the diff.
+
+mod audit;
+mod bad_input;
+mod check_output;
+mod commands;
+mod conf_d;
+mod files;
+mod grants;
+mod keys;
+mod support;
+mod values;
