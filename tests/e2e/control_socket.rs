@@ -1,0 +1,112 @@
+//! Whatever comes in at the control socket: the daemon goes on, and honest clients are served.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use crate::support::daemon::{Place, xattr};
+use crate::support::store::Store;
+
+fn connect(place: &Place) -> UnixStream {
+    UnixStream::connect(xattr(&place.mnt(), "user.hushfs.control").unwrap()).unwrap()
+}
+
+/// Sends; gives what comes back, which may be nothing where the daemon hung up on us.
+fn say(mut stream: UnixStream, bytes: &[u8]) -> String {
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn garbage_is_refused_and_the_daemon_goes_on() {
+    let place = Place::new();
+    let store = Store::new(place.path());
+    let _daemon = place.mount(&store.scope("prod"));
+    let garbage: [&[u8]; 7] = [
+        b"\n",
+        b"\0\xff\xfe\n",
+        b"{\n",
+        b"[]\n",
+        b"{\"command\":\"values\"}\n",
+        b"{\"command\":[[[[[[\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    for bytes in garbage {
+        let answer = say(connect(&place), bytes);
+        assert!(answer.contains("\"refused\""), "{:?}: {answer}", String::from_utf8_lossy(bytes));
+    }
+    assert!(!say(connect(&place), &vec![b'['; 1 << 20]).contains("\"status\""));
+    assert!(!say(connect(&place), &vec![b'{'; 4096]).contains("\"status\""));
+    assert_eq!(place.status()["open"], 0);
+    assert!(!place.log().contains("defect"), "{}", place.log());
+}
+
+#[test]
+fn what_is_at_the_sockets_path_already_is_left_alone_unless_it_is_a_dead_socket() {
+    let place = Place::new();
+    let store = Store::new(place.path());
+    let path = place.path().join("socket");
+    let configuration = store.scope("prod") + &format!("[control]\nsocket = {path:?}\n");
+    std::fs::write(&path, "precious").unwrap();
+    let daemon = place.mount(&configuration);
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    assert!(place.log().contains("no control socket"), "{}", place.log());
+    std::fs::remove_file(&path).unwrap();
+
+    let alive = UnixListener::bind(&path).unwrap();
+    let daemon = place.mount(&configuration);
+    assert!(UnixStream::connect(&path).is_ok());
+    assert_eq!(daemon.stop().code(), Some(0));
+    assert!(path.exists(), "another's socket");
+    drop(alive);
+
+    let _daemon = place.mount(&configuration);
+    assert_eq!(place.status()["open"], 0);
+}
+
+/// Needs what only root may do or see.
+mod as_root {
+    use super::*;
+
+    #[test]
+    fn clients_that_only_sit_there_keep_nobody_out() {
+        let place = Place::new();
+        let store = Store::new(place.path());
+        let daemon = place.mount(&store.scope("prod"));
+        let idle: Vec<_> = (0..200).map(|_| connect(&place)).collect();
+        assert_eq!(place.status()["open"], 0);
+        assert!(crate::support::daemon::descriptors(&daemon) < 100);
+        drop(idle);
+        assert_eq!(place.status()["open"], 0);
+    }
+
+    #[test]
+    fn another_user_is_refused_even_where_the_socket_lets_them_in() {
+        let place = Place::new();
+        let store = Store::new(place.path());
+        let open = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let socket = open.path().join("socket");
+        let _daemon = place.mount(&(store.scope("prod") + &format!("[control]\nsocket = {socket:?}\n")));
+        let as_nobody = |path: &Path| {
+            let path = path.to_owned();
+            let asked = std::thread::spawn(move || {
+                // SAFETY: plain numbers; the raw calls change this thread alone.
+                let gone = unsafe {
+                    libc::syscall(libc::SYS_setresgid, 65_534, 65_534, 65_534)
+                        + libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534)
+                };
+                assert_eq!(gone, 0, "this test needs root");
+                UnixStream::connect(path).map(|stream| say(stream, b"{\"command\":\"status\"}\n"))
+            });
+            asked.join().unwrap()
+        };
+        assert_eq!(as_nobody(&socket).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let answer = as_nobody(&socket).unwrap();
+        assert!(answer.contains("\"refused\"") && !answer.contains("prod"), "{answer}");
+    }
+}

@@ -1,0 +1,30 @@
+//! The binary over real mounts: a file per behaviour.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// What needs root; `make test` leaves it out for others.
+mod as_root {
+    mod audit;
+    mod grants;
+    mod permissions;
+}
+mod audit;
+#[cfg(feature = "aws")]
+mod aws;
+mod bad_input;
+mod control_socket;
+mod cost;
+#[cfg(feature = "aws")]
+mod leaks;
+mod lifecycle;
+mod memory;
+#[cfg(feature = "aws")]
+mod never_block;
+mod readers;
+mod rotation;
+mod scarcity;
+mod signals;
+mod tree;
+#[cfg(feature = "aws")]
+mod unlistable;
