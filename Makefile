@@ -1,0 +1,87 @@
+# The targets are those of `make help`. Needs GNU make and Rust (rustup.rs); what else a target needs it
+# installs by itself, on Debian and its kin.
+
+CARGO ?= cargo
+PREFIX ?= /usr
+DESTDIR ?=
+# More for `cargo nextest run`, such as NEXTEST_ARGS="-E 'test(listing)'".
+NEXTEST_ARGS ?=
+# Inputs for each property test of `make fuzz`.
+FUZZ_CASES ?= 20000
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man/man1
+sharedir = $(DESTDIR)$(PREFIX)/share
+confdir = $(DESTDIR)/etc/hushfs
+target = $(or $(CARGO_TARGET_DIR),target)
+release = $(target)/release/hushfs
+
+# Not root: what needs root is counted as skipped.
+profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
+
+.DELETE_ON_ERROR:
+.PHONY: build demo test e2e test-tools nextest lint deny docs install fuzz bench clean help
+
+build: ## the release binary, target/release/hushfs
+	$(CARGO) build --release --locked
+
+demo: ## mounts a sample store and shows it, then leaves nothing behind
+	scripts/demo
+
+test: nextest test-tools ## all tests, on real mounts and servers of this machine
+	$(CARGO) nextest run --locked --no-run
+	tests/setup/sandbox $(CARGO) nextest run --locked --profile $(profile) $(NEXTEST_ARGS)
+	tests/setup/sandbox $(CARGO) test --locked --doc --quiet
+
+e2e: nextest test-tools ## only the tests in tests/: real mounts, real servers, the command line
+	$(CARGO) nextest run --locked --no-run
+	tests/setup/sandbox $(CARGO) nextest run --locked --profile $(profile) -E 'kind(test)'
+
+test-tools: ## installs what the tests use: Debian packages, and servers into target/test-tools
+	tests/setup/system test
+	tests/setup/tools
+
+nextest:
+	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
+
+lint: ## formatting, clippy with each set of features, shell scripts
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features --features local -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features --features aws -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+	tests/setup/system lint
+	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* .ci/*)
+
+deny: ## licences, bans, sources and advisories of the dependencies
+	$(CARGO) deny check
+
+docs: ## the API's documentation, and the manual pages into target/man
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	mkdir -p $(target)/man
+	$(CARGO) run --locked --quiet -- man --dir $(target)/man
+
+install: build ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing configuration stays
+	install -D -m 0755 $(release) $(bindir)/hushfs
+	install -d -m 0755 $(mandir)
+	$(release) man --dir $(mandir)
+	chmod 0644 $(mandir)/hushfs*.1
+	install -d -m 0755 $(sharedir)/bash-completion/completions $(sharedir)/zsh/site-functions $(sharedir)/fish/vendor_completions.d
+	$(release) completions bash >$(sharedir)/bash-completion/completions/hushfs
+	$(release) completions zsh >$(sharedir)/zsh/site-functions/_hushfs
+	$(release) completions fish >$(sharedir)/fish/vendor_completions.d/hushfs.fish
+	install -d -m 0755 $(confdir) $(confdir)/conf.d
+	test -e $(confdir)/hushfs.toml || install -m 0640 systemd/hushfs.toml $(confdir)/hushfs.toml
+
+fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 each; fuzzing by coverage comes later
+	$(CARGO) nextest run --locked --no-run
+	PROPTEST_CASES=$(FUZZ_CASES) tests/setup/sandbox $(CARGO) nextest run --locked --profile fuzz $(NEXTEST_ARGS)
+
+bench: ## cached reads, and how many times as fast tmpfs is
+	$(CARGO) bench --locked --bench reads
+
+clean: ## removes target/
+	$(CARGO) clean
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
