@@ -31,7 +31,6 @@ demo: ## mounts a sample store and shows it, then leaves nothing behind
 test: nextest test-tools ## all tests, on real mounts and servers of this machine
 	$(CARGO) nextest run --locked --no-run
 	tests/setup/sandbox $(CARGO) nextest run --locked --profile $(profile) $(NEXTEST_ARGS)
-	tests/setup/sandbox $(CARGO) test --locked --doc --quiet
 
 e2e: nextest test-tools ## only the tests in tests/: real mounts, real servers, the command line
 	$(CARGO) nextest run --locked --no-run
