@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::access::policy::Statement;
+use crate::access::policy::{Principal, Statement};
 
 /// A whole configuration that holds together.
 #[derive(Debug, Clone)]
@@ -22,6 +22,54 @@ pub struct Config {
     pub scopes: BTreeMap<ScopeName, Scope>,
     /// Who may do what, in reading order.
     pub grants: Vec<Statement>,
+    /// As whom providers are asked for whom, in reading order: the first that fits a caller counts.
+    pub identities: Vec<IdentitySettings>,
+}
+
+/// One `[[identity]]`: for these callers, these scopes' providers are asked as somebody else.
+#[derive(Debug, Clone)]
+pub struct IdentitySettings {
+    /// Any one of them is enough.
+    pub principals: Vec<Principal>,
+    pub scopes: Vec<ScopeName>,
+    pub acts_as: ActsAs,
+    /// Where it is written: `file:line`.
+    pub place: String,
+}
+
+/// Another identity at a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActsAs {
+    /// An AWS role, taken on with the credentials of the scope.
+    AwsRole(IdentityRole),
+}
+
+/// A role of an `[[identity]]`. In both texts `{host}`, `{user}` and `{uid}` stand for the host's name and for
+/// the caller's user, by name and by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRole {
+    pub role_arn: String,
+    pub external_id: Option<String>,
+    pub session_name: String,
+}
+
+impl ActsAs {
+    /// For people and for the audit log.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::AwsRole(role) => &role.role_arn,
+        }
+    }
+
+    /// Does the service see which user asks? Then each user is an identity of their own.
+    pub fn names_the_user(&self) -> bool {
+        match self {
+            Self::AwsRole(role) => {
+                let texts = [Some(&role.session_name), role.external_id.as_ref()];
+                texts.into_iter().flatten().any(|text| text.contains("{user}") || text.contains("{uid}"))
+            }
+        }
+    }
 }
 
 /// The first directory below the mountpoint. A plain file name: not empty, no `/`, NUL or control

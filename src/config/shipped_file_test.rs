@@ -77,7 +77,8 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(warnings.len(), 1, "{}", loaded.warnings);
     assert!(warnings[0].message.contains("allow_other"), "the default beside an example of a grant");
 
-    let Config { mountpoint, allow_other, root, max_bytes, control, audit, scopes, grants } = loaded.config;
+    let Config { mountpoint, allow_other, root, max_bytes, control, audit, scopes, grants, identities } = loaded.config;
+    assert!(identities.is_empty());
     let empty = load_from(below, "").unwrap().config;
     assert_eq!(mountpoint, empty.mountpoint);
     assert_eq!(allow_other, empty.allow_other);

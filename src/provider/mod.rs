@@ -4,9 +4,10 @@
 //!
 //! 1. Write its settings in `config::settings` (a struct and a variant of `ProviderSettings`), name them
 //!    in `config::keys` and judge them in `config::validate`; add its table to `systemd/hushfs.toml`.
-//! 2. Write `provider/<name>/` with a type that implements [`Provider`]: three questions, each one call to
-//!    the service where it can be. Map every error of the service to an [`ErrorKind`] without a wildcard
-//!    and never put a value, or a whole answer, into an [`Error`]'s text.
+//! 2. Write `provider/<name>/` with a type that implements [`Provider`]: three questions about secrets, each
+//!    one call to the service where it can be, one about its IAM, and who the service takes us for. Map
+//!    every error of the service to an [`ErrorKind`] without a wildcard and never put a value, or a whole
+//!    answer, into an [`Error`]'s text.
 //! 3. Give it a Cargo feature and a line in [`registry`].
 //! 4. Hold it to the contract: a fixture in `tests/contract/` that can put, change and delete secrets on
 //!    the real service or its best emulator.
@@ -22,12 +23,16 @@ pub mod aws_secrets_manager;
 mod error;
 #[cfg(feature = "local")]
 pub mod local;
+mod permission;
 pub mod registry;
 
 use std::pin::Pin;
 
 pub use answer::{Fetched, Known, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
 pub use error::{Error, ErrorKind};
+pub use permission::Permission;
+
+use crate::config::ActsAs;
 
 /// What a provider's methods return: a future that a task can own while it borrows the provider.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -48,4 +53,21 @@ pub trait Provider: Send + Sync + 'static {
 
     /// One version of one secret, value included.
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched>;
+
+    /// What may this identity do to these secrets, one answer for each, in their order? None is the identity
+    /// that the scope itself has; others are asked about with its credentials.
+    ///
+    /// It is a prediction, for permission bits and for people. [`Known::No`] only where a fetch is sure to be
+    /// refused: what the service cannot tell, or not to us, is [`Known::Unknown`].
+    ///
+    /// # Errors
+    /// Where the service could not be asked. That it does not answer us such questions is
+    /// [`Denied`](ErrorKind::Denied), and is not asked again for a while.
+    fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
+        let _ = identity;
+        Box::pin(std::future::ready(Ok(vec![Permission::unknown(); names.len()])))
+    }
+
+    /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.
+    fn whoami(&self) -> Answer<'_, String>;
 }

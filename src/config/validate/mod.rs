@@ -80,6 +80,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
         audit: audit_settings,
         scopes: judged,
         grants,
+        identities: Vec::new(),
     };
     root.reject_unknown();
     (config, problems.0.into_inner())

@@ -17,11 +17,7 @@ const LARGEST: u64 = 64 * 1024;
 
 /// The public keys of an identity file.
 pub fn recipients_of(path: &Path) -> Result<Vec<Recipient>, WriteError> {
-    let mut lines = Vec::new();
-    identity::read(path)?
-        .write_recipients_file(&mut lines)
-        .map_err(|_| WriteError::Recipients(format!("the identity file {} has no recipient", path.display())))?;
-    parse(&lines, &path.display().to_string())
+    parse(identity::recipients(path)?.join("\n").as_bytes(), &path.display().to_string())
 }
 
 /// Who must be able to decrypt what is written into the folder.

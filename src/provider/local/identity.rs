@@ -51,6 +51,15 @@ pub fn read(path: &Path) -> Result<IdentityFile<NoCallbacks>, Error> {
     }
 }
 
+/// The public keys of an identity file, as `age` writes them.
+pub fn recipients(path: &Path) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    read(path)?.write_recipients_file(&mut lines).map_err(|_| {
+        Error::new(ErrorKind::CredentialsRejected, format!("the identity file {} has no recipient", path.display()))
+    })?;
+    Ok(String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect())
+}
+
 /// Is there no identity for us, or could nobody have looked just now (no descriptors, a disk that fails)?
 /// Only the first is a refusal; the second passes, and the last good value may be served until then.
 fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> Error {

@@ -92,4 +92,8 @@ impl Provider for Local {
         let (name, version) = (name.clone(), version.clone());
         self.ask(move |store| store.fetch(name.as_str(), &version))
     }
+
+    fn whoami(&self) -> Answer<'_, String> {
+        self.ask(Store::whoami)
+    }
 }

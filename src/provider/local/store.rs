@@ -201,6 +201,13 @@ impl Store {
         Ok(())
     }
 
+    /// The public keys of the identity that decrypts.
+    pub fn whoami(&self) -> Result<String, Error> {
+        let Some(path) = &self.settings.identity else { return Ok("nobody: nothing here is encrypted".to_owned()) };
+        let keys = identity::recipients(path)?;
+        Ok(format!("age identity {}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+    }
+
     fn decrypt(&self, ciphertext: &[u8], shown: &Path) -> Result<Secret, Error> {
         let Some(path) = &self.settings.identity else {
             return Err(Error::new(

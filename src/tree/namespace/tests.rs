@@ -54,6 +54,10 @@ impl Provider for Hanging {
             })
         })
     }
+
+    fn whoami(&self) -> Answer<'_, String> {
+        Box::pin(std::future::ready(Ok("nobody".to_owned())))
+    }
 }
 
 #[derive(Default)]
