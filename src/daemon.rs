@@ -1,6 +1,5 @@
 //! The daemon's life: from a configuration to a mount, until it is told to stop.
 
-use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,12 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::access::Assignment;
 use crate::access::audit::AuditLog;
 use crate::access::groups::Groups;
 use crate::access::policy::Policy;
-use crate::cache::{Clock, Memory, Source, SystemClock};
-use crate::config::Config;
+use crate::cache::{Clock, Memory, Sources, SystemClock};
+use crate::config::{Config, ScopeName};
 use crate::control::{self, Place, Reporter, Server};
 use crate::fs::mount::{self, State};
 use crate::fs::{Judge, Operations, session};
@@ -131,11 +131,12 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let groups = Arc::new(Groups::default());
     // Before the mount, so that its first bits are right.
-    let follower = match config.grants.as_slice() {
-        [] => None,
-        grants => Some(groups.follow(grants, uid).await),
-    };
-    let judge = Judge::new(Policy::new(config.grants.clone(), uid, gid, config.root), groups);
+    let granted = config.grants.iter().flat_map(|grant| &grant.principals);
+    let principals: Vec<_> =
+        granted.chain(config.identities.iter().flat_map(|identity| &identity.principals)).cloned().collect();
+    let follower = if principals.is_empty() { None } else { Some(groups.follow(principals, uid).await) };
+    let policy = Policy::new(config.grants.clone(), uid, gid, config.root);
+    let judge = Judge::new(policy, Assignment::new(config.identities.clone()), groups);
     let audit = Arc::new(AuditLog::start(&config.audit).map_err(os("start the audit log"))?);
     let operations = Arc::new(Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone()));
 
@@ -201,12 +202,11 @@ async fn reopen(hangup: &mut tokio::signal::unix::Signal, audit: &AuditLog) {
     }
 }
 
-fn sources(config: &Config) -> Result<HashMap<crate::config::ScopeName, Arc<Source>>, DaemonError> {
-    let source = |scope: &crate::config::Scope| match registry::build(scope) {
-        Ok(provider) => Ok((scope.name.clone(), Arc::new(Source::new(scope.clone(), provider)))),
-        Err(error) => Err(DaemonError::Provider { scope: scope.name.to_string(), error }),
-    };
-    config.scopes.values().map(source).collect()
+fn sources(config: &Config) -> Result<Arc<Sources>, DaemonError> {
+    let sources = Sources::new(config.scopes.values(), config.identities.clone(), Box::new(registry::build));
+    let failed =
+        |(scope, error): (ScopeName, provider::Error)| DaemonError::Provider { scope: scope.to_string(), error };
+    Ok(Arc::new(sources.map_err(failed)?))
 }
 
 fn start_control(socket: &Path, reporter: Reporter) -> Option<Server> {
@@ -245,6 +245,7 @@ async fn sweep(namespace: Arc<Namespace>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         namespace.memory().sweep(namespace.sources());
+        namespace.sources().sweep();
         let unlocked = crate::secret::usage().unlocked;
         if unlocked > 0 && !warned {
             warned = true;

@@ -2,7 +2,7 @@
 //! calling thread has.
 //!
 //! The name service may take its time, so it is asked in the background and what it said last is used. Asked
-//! about are only the users and groups that statements name.
+//! about are only the users and groups that grants and identities name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::picture::GroupDirectory;
-use super::policy::{Principal, Statement};
+use super::policy::Principal;
 
 /// How old what is known may become.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -44,18 +44,16 @@ impl Groups {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The groups that statements name.
-    pub fn named_in(statements: &[Statement]) -> BTreeSet<u32> {
-        let principals = statements.iter().flat_map(|statement| &statement.principals);
-        principals.filter_map(|it| if let Principal::Group(gid) = it { Some(*gid) } else { None }).collect()
+    /// The groups among principals.
+    pub fn named_in<'a>(principals: impl Iterator<Item = &'a Principal>) -> impl Iterator<Item = u32> {
+        principals.filter_map(|it| if let Principal::Group(gid) = it { Some(*gid) } else { None })
     }
 
     /// Asks once, and then again and again, until the task is aborted. Ready when the first answer is there, or
     /// is too long in coming.
-    pub async fn follow(self: &Arc<Self>, statements: &[Statement], owner: u32) -> tokio::task::JoinHandle<()> {
-        let groups = Self::named_in(statements);
-        let principals = statements.iter().flat_map(|statement| &statement.principals);
-        let named = principals.filter_map(|it| if let Principal::User(uid) = it { Some(*uid) } else { None });
+    pub async fn follow(self: &Arc<Self>, principals: Vec<Principal>, owner: u32) -> tokio::task::JoinHandle<()> {
+        let groups: BTreeSet<u32> = Self::named_in(principals.iter()).collect();
+        let named = principals.iter().filter_map(|it| if let Principal::User(uid) = it { Some(*uid) } else { None });
         let users: BTreeSet<u32> = named.chain([owner]).collect();
         let (first, answered) = tokio::sync::oneshot::channel();
         let this = Arc::clone(self);

@@ -1,8 +1,9 @@
 //! May this caller do this? Judged on every request, whatever the permission bits say.
 //!
 //! [`policy`] has the rules of grants, and [`picture`] shows them as permission bits, for which [`groups`]
-//! knows who is in which. [`evidence`] is what can be known of a caller, and [`audit`] who was told what.
+//! knows who is in which. [`Assignment`] says as whom the provider is asked for a caller. [`evidence`] is what can be known of a caller, and [`audit`] who was told what.
 
+mod assignment;
 pub mod audit;
 pub mod evidence;
 pub mod groups;
@@ -11,6 +12,7 @@ pub mod mode;
 pub mod picture;
 pub mod policy;
 
+pub use assignment::{Assignment, Doubt, Someone};
 pub use identity::Caller;
 
 /// What a caller wants to do.

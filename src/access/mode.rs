@@ -34,6 +34,8 @@ pub enum Kind {
     File,
     /// `r-x`
     Directory,
+    /// `--x`: what is below can be reached by name, and nobody can list it.
+    Passage,
 }
 
 /// Who may read a file, or list and pass a directory: every entry is all of that or nothing.
@@ -70,6 +72,7 @@ impl Acl {
             (false, _) => 0,
             (true, Kind::File) => 0o4,
             (true, Kind::Directory) => 0o5,
+            (true, Kind::Passage) => 0o1,
         }
     }
 

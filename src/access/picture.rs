@@ -1,19 +1,95 @@
 //! The picture of the decisions as permission bits: the same for every caller, so the kernel may cache it.
 //!
-//! It never says "no" where [`Policy::decide`] says yes, and it says "yes" where that says no only for what
+//! It never says "no" where [`Policy::decide`] says yes and the provider does not say no, and it says "yes" where that says no only for what
 //! bits cannot express: conditions, which are judged at every open, and groups that a process has and the
 //! host's list of groups does not know of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Action;
+use super::assignment::{Assignment, Someone};
 use super::mode::{Acl, Kind, MOST_ENTRIES, NO_ID};
 use super::policy::{Effect, Part, Policy, Principal, Resource, Statement, ways_to};
+use crate::config::ScopeName;
+use crate::provider::Identity;
+
+#[cfg(test)]
+mod properties_test;
 
 /// Who is in which group on this host, primary groups included.
 pub trait GroupDirectory {
     fn members_of(&self, gid: u32) -> Vec<u32>;
     fn groups_of(&self, uid: u32) -> Vec<u32>;
+}
+
+/// What the provider's IAM is known, or expected, to refuse of one place.
+pub trait Iam {
+    /// Is everyone refused who may be meant, whichever identity the provider is asked as for them?
+    fn refuses(&self, someone: Someone<'_>) -> bool;
+    /// Are some members of a group refused and others not, for all that is known?
+    fn differs_within(&self, gid: u32) -> bool;
+    /// Users with whom it may be another matter than with the others of their groups.
+    fn users(&self) -> Vec<u32>;
+    /// The same of groups.
+    fn groups(&self) -> Vec<u32>;
+}
+
+/// One place in a scope with its identities.
+pub struct Identities<'a> {
+    pub assignment: &'a Assignment,
+    pub scope: &'a ScopeName,
+    pub directory: &'a dyn GroupDirectory,
+    /// Is it known, or expected, that the provider refuses this identity?
+    pub refuses: &'a dyn Fn(Identity) -> bool,
+    /// The identities that somebody has come with.
+    pub seen: &'a [Identity],
+}
+
+impl Iam for Identities<'_> {
+    fn refuses(&self, someone: Someone<'_>) -> bool {
+        self.assignment.possible(someone, self.scope).into_iter().all(self.refuses)
+    }
+
+    fn differs_within(&self, gid: u32) -> bool {
+        let mut refusals = self.assignment.possible(Someone::Member(gid), self.scope).into_iter().map(self.refuses);
+        let first = refusals.next();
+        refusals.any(|refused| Some(refused) != first)
+    }
+
+    fn users(&self) -> Vec<u32> {
+        let mut users = self.assignment.users_in(self.scope, self.directory);
+        users.extend(self.seen.iter().filter_map(|identity| match identity {
+            Identity::Own => None,
+            Identity::Other { user, .. } => *user,
+        }));
+        users
+    }
+
+    fn groups(&self) -> Vec<u32> {
+        self.assignment.groups_in(self.scope).collect()
+    }
+}
+
+/// A provider that refuses nobody.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusesNobody;
+
+impl Iam for RefusesNobody {
+    fn refuses(&self, _: Someone<'_>) -> bool {
+        false
+    }
+
+    fn differs_within(&self, _: u32) -> bool {
+        false
+    }
+
+    fn users(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn groups(&self) -> Vec<u32> {
+        Vec::new()
+    }
 }
 
 /// One way to a yes, as far as bits can express it: someone allowed and nobody denied.
@@ -31,21 +107,30 @@ struct Way {
 impl Policy {
     /// Who may do `action` to the resource: `List` for directories, and for files `Read` or, of a version
     /// before the current one, `ReadPrevious`.
-    pub fn picture(&self, action: Action, resource: &Resource<'_>, directory: &dyn GroupDirectory) -> Acl {
+    pub fn picture(
+        &self,
+        action: Action,
+        resource: &Resource<'_>,
+        directory: &dyn GroupDirectory,
+        iam: &dyn Iam,
+    ) -> Acl {
         let ways = self.ways(action, resource);
         let may = |uid: u32, gids: &[u32]| {
-            self.is_past_all(uid) || ways.iter().any(|way| way.permits(uid, gids, uid == self.owner_uid()))
+            let granted = || ways.iter().any(|way| way.permits(uid, gids, uid == self.owner_uid()));
+            (self.is_past_all(uid) || granted()) && !iam.refuses(Someone::User(uid, gids))
         };
-        let group_may = |gid: u32| ways.iter().any(|way| way.permits_group(gid));
+        let group_may = |gid: u32| ways.iter().any(|way| way.permits_group(gid)) && !iam.refuses(Someone::Member(gid));
+        let others_may = ways.iter().any(|way| way.allows_others && !way.denies_everyone);
+        let named_groups = ways.iter().flat_map(Way::groups).chain(iam.groups());
         let mut acl = Acl {
             kind: if resource.is_directory() { Kind::Directory } else { Kind::File },
             owner_uid: self.owner_uid(),
             owner_gid: self.owner_gid(),
             owner: may(self.owner_uid(), &directory.groups_of(self.owner_uid())),
             group: group_may(self.owner_gid()),
-            other: ways.iter().any(|way| way.allows_others && !way.denies_everyone),
+            other: others_may && !iam.refuses(Someone::Other),
             users: BTreeMap::new(),
-            groups: ways.iter().flat_map(Way::groups).map(|gid| (gid, group_may(gid))).collect(),
+            groups: named_groups.filter(|gid| *gid != NO_ID).map(|gid| (gid, group_may(gid))).collect(),
             is_coarse: false,
         };
         acl.groups.remove(&self.owner_gid());
@@ -58,10 +143,13 @@ impl Policy {
             .into_iter()
             .partition(|uid| may(*uid, &directory.groups_of(*uid)) || ways.iter().all(|way| way.is_closed_to(*uid)));
         acl.users = sure.into_iter().map(|uid| (uid, may(uid, &directory.groups_of(uid)))).collect();
-        // And of the others and of the members of denied groups, those whom the list so far would judge wrong.
-        let denied: BTreeSet<u32> = ways.iter().flat_map(|way| way.denied_groups.iter().copied()).collect();
-        let members = denied.into_iter().flat_map(|gid| directory.members_of(gid)).filter(|uid| *uid != NO_ID);
-        for uid in doubtful.into_iter().chain(members) {
+        // And of the others, and of the members of groups that are denied or whose members the provider tells apart,
+        // those whom the list so far would judge wrong.
+        let mut split: BTreeSet<u32> = ways.iter().flat_map(|way| way.denied_groups.iter().copied()).collect();
+        let shown = acl.groups.keys().chain([&acl.owner_gid]);
+        split.extend(shown.copied().filter(|gid| iam.differs_within(*gid)));
+        let members = split.into_iter().flat_map(|gid| directory.members_of(gid)).filter(|uid| *uid != NO_ID);
+        for uid in doubtful.into_iter().chain(members).chain(iam.users().into_iter().filter(|uid| *uid != NO_ID)) {
             let gids = directory.groups_of(uid);
             let yes = may(uid, &gids);
             if acl.permits(uid, &gids) != yes {

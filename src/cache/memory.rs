@@ -1,18 +1,19 @@
 //! What hushfs remembers: values, listings, and what is known of single names.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::freshness::{Failure, Good};
+use super::freshness::{Failure, Good, Kept, Policy, Verdict};
+use super::predictions::Predictions;
 use super::source::Source;
+use super::sources::Sources;
 use super::store::{Held, Hooks, OnChange, Store, Weigh};
 use crate::config::ScopeName;
-use crate::provider::{Presence, VersionSelector};
-use crate::tree::{Document, Index, SecretPath};
+use crate::provider::{ErrorKind, Identity, Known, Presence, VersionSelector};
+use crate::tree::{Document, Index, SecretNode, SecretPath};
 
 /// Memory for names, beside that for values. Names are not secret and are not counted in `max_bytes`.
 const NAME_BYTES: u64 = 64 << 20;
@@ -20,16 +21,16 @@ const NAME_BYTES: u64 = 64 << 20;
 /// A version of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ValueKey {
-    pub scope: ScopeName,
-    pub path: SecretPath,
+    /// The secret, as the identity sees it that it was fetched with.
+    pub at: SecretNode,
     pub version: VersionSelector,
 }
 
-/// A name that may be a secret, a directory of secrets, both or neither.
+/// A listing: what an identity was told of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct NameKey {
+pub struct ListingKey {
     pub scope: ScopeName,
-    pub path: SecretPath,
+    pub identity: Identity,
 }
 
 /// A secret whose value is now another, or gone.
@@ -44,8 +45,10 @@ pub struct ValueChange {
 /// The caches of all scopes; `max_bytes` is shared by their values.
 pub struct Memory {
     values: Arc<Store<ValueKey, Document>>,
-    listings: Arc<Store<ScopeName, Index>>,
-    presences: Arc<Store<NameKey, Presence>>,
+    listings: Arc<Store<ListingKey, Index>>,
+    /// A name may be a secret, a directory of secrets, both or neither.
+    presences: Arc<Store<SecretNode, Presence>>,
+    pub predictions: Arc<Predictions>,
 }
 
 impl Weigh for Presence {
@@ -77,6 +80,7 @@ impl Memory {
             values: Arc::new(Store::new(max_bytes, Arc::clone(clock), runtime.clone(), hooks)),
             listings: Arc::new(Store::new(NAME_BYTES, Arc::clone(clock), runtime.clone(), Hooks::default())),
             presences: Arc::new(Store::new(NAME_BYTES, Arc::clone(clock), runtime.clone(), Hooks::default())),
+            predictions: Arc::new(Predictions::new(Arc::clone(clock), runtime.clone())),
         }
     }
 
@@ -88,8 +92,7 @@ impl Memory {
         version: &VersionSelector,
         deadline: Instant,
     ) -> Result<Held<Document>, Failure> {
-        let scope = source.scope.name.clone();
-        let key = ValueKey { scope, path: path.clone(), version: version.clone() };
+        let key = ValueKey { at: place(source, path), version: version.clone() };
         let policy = source.values();
         if let VersionSelector::Named(id) = version
             && let Some(good) = self.version_in_memory(&key, id, source)
@@ -103,7 +106,7 @@ impl Memory {
     /// The listing of a scope.
     pub async fn listing(&self, source: &Arc<Source>, deadline: Instant) -> Result<Held<Index>, Failure> {
         let fetch = || Arc::clone(source).list();
-        self.listings.get(&source.scope.name, &source.names(), deadline, fetch).await
+        self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await
     }
 
     /// What is at a name: from a fresh listing where it says, else asked for. That a listing does not
@@ -118,7 +121,7 @@ impl Memory {
             return Ok(presence);
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
-        let answer = self.presences.get(&name_key(source, path), &source.names(), deadline, fetch).await;
+        let answer = self.presences.get(&place(source, path), &source.names(), deadline, fetch).await;
         self.presence_of(source, path, answer)
     }
 
@@ -129,14 +132,14 @@ impl Memory {
             return Some(Ok(presence));
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
-        let answer = self.presences.get_now(&name_key(source, path), &source.names(), fetch)?;
+        let answer = self.presences.get_now(&place(source, path), &source.names(), fetch)?;
         Some(self.presence_of(source, path, answer))
     }
 
     /// What a fresh listing says of a name, if that is to be believed.
     fn listed(&self, source: &Source, path: &SecretPath) -> Option<Presence> {
         let policy = source.names();
-        let listing = self.listings.peek_fresh(&source.scope.name, &policy)?;
+        let listing = self.listings.peek_fresh(&listing_key(source), &policy)?;
         let presence = listing.value.presence(path);
         (!presence.is_nothing() || self.listings.age(&listing) < policy.negative_ttl).then_some(presence)
     }
@@ -151,11 +154,11 @@ impl Memory {
             Ok(held) => Ok(Presence::clone(&held)),
             Err(failure) if failure.is_not_found() => Ok(Presence::NOTHING),
             Err(failure) if failure.is_outage() => {
-                let listing = self.listings.peek_servable(&source.scope.name, &source.names());
+                let listing = self.listings.peek_servable(&listing_key(source), &source.names());
                 let presence = listing.map(|listing| listing.value.presence(path));
                 // A value that was fetched is younger than a listing that does not have it.
                 let unlisted =
-                    |presence: &Presence| presence.is_nothing() && self.current(&source.scope.name, path).is_some();
+                    |presence: &Presence| presence.is_nothing() && self.current(&place(source, path)).is_some();
                 presence.filter(|presence| !unlisted(presence)).ok_or(failure)
             }
             Err(failure) => Err(failure),
@@ -164,19 +167,42 @@ impl Memory {
 
     /// The current value, if memory holds one that is within its ttl.
     pub fn fresh(&self, source: &Source, path: &SecretPath) -> Option<Good<Document>> {
-        let key = ValueKey { scope: source.scope.name.clone(), path: path.clone(), version: VersionSelector::Current };
-        self.values.peek_fresh(&key, &source.values())
+        self.values.peek_fresh(&current(&place(source, path)), &source.values())
     }
 
     /// The current value, if memory holds one.
-    pub fn current(&self, scope: &ScopeName, path: &SecretPath) -> Option<Good<Document>> {
-        let version = VersionSelector::Current;
-        self.values.peek(&ValueKey { scope: scope.clone(), path: path.clone(), version })
+    pub fn current(&self, at: &SecretNode) -> Option<Good<Document>> {
+        self.values.peek(&current(at))
+    }
+
+    /// Does the provider give this version to the identity that `at` is seen by? As far as a fetch has told, and
+    /// for as long as that is believed.
+    pub fn is_readable(&self, at: &SecretNode, version: &VersionSelector, policy: &Policy) -> Known {
+        let key = ValueKey { at: at.clone(), version: version.clone() };
+        told(&self.values, &key, policy)
+    }
+
+    /// As [`Memory::is_readable`], of listing the scope.
+    pub fn is_listable(&self, scope: &ScopeName, identity: Identity, policy: &Policy) -> Known {
+        told(&self.listings, &ListingKey { scope: scope.clone(), identity }, policy)
+    }
+
+    /// When a value was last fetched, or refused, and what came of it: for people.
+    pub fn last_fetch(&self, at: &SecretNode) -> Option<Arc<Kept<Document>>> {
+        self.values.last(&current(at))
+    }
+
+    /// What is known of a name without asking anyone.
+    pub fn known_presence(&self, source: &Source, path: &SecretPath) -> Option<Presence> {
+        self.listed(source, path).or_else(|| {
+            let known = self.presences.peek_fresh(&place(source, path), &source.names())?;
+            Some(Presence::clone(&known.value))
+        })
     }
 
     /// The listing, if memory holds one.
-    pub fn known_listing(&self, scope: &ScopeName) -> Option<Good<Index>> {
-        self.listings.peek(scope)
+    pub fn known_listing(&self, source: &Source) -> Option<Good<Index>> {
+        self.listings.peek(&listing_key(source))
     }
 
     /// Seconds and parts since an answer was fetched.
@@ -185,10 +211,12 @@ impl Memory {
     }
 
     /// Wipes what is past any use. To be called on a timer.
-    pub fn sweep(&self, sources: &HashMap<ScopeName, Arc<Source>>) {
-        self.values.sweep(|key| sources.get(&key.scope).map(|source| source.values()));
-        self.listings.sweep(|scope| sources.get(scope).map(|source| source.names()));
-        self.presences.sweep(|key| sources.get(&key.scope).map(|source| source.names()));
+    pub fn sweep(&self, sources: &Sources) {
+        let of = |scope: &ScopeName, identity| sources.known(scope, identity);
+        self.values.sweep(|key| of(&key.at.scope, key.at.identity).map(|source| source.values()));
+        self.listings.sweep(|key| of(&key.scope, key.identity).map(|source| source.names()));
+        self.presences.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
+        self.predictions.sweep(|scope| sources.own().get(scope).map(|source| source.scope.cache.iam_ttl));
     }
 
     /// Forgets and wipes everything.
@@ -217,8 +245,30 @@ impl Memory {
     }
 }
 
-fn name_key(source: &Source, path: &SecretPath) -> NameKey {
-    NameKey { scope: source.scope.name.clone(), path: path.clone() }
+/// What the provider has told, and may still be believed.
+fn told<K, V>(store: &Arc<Store<K, V>>, key: &K, policy: &Policy) -> Known
+where
+    K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
+    V: Weigh + Send + Sync + 'static,
+{
+    match store.verdict(key, policy) {
+        Verdict::Fresh { .. } | Verdict::Stale { .. } => Known::Yes,
+        Verdict::Refuse(Failure::Provider(error)) if error.kind == ErrorKind::Denied => Known::No,
+        Verdict::Refuse(_) | Verdict::Fetch { .. } => Known::Unknown,
+    }
+}
+
+/// A path as the source's identity sees it.
+fn place(source: &Source, path: &SecretPath) -> SecretNode {
+    SecretNode { scope: source.scope.name.clone(), identity: source.identity, path: path.clone() }
+}
+
+fn listing_key(source: &Source) -> ListingKey {
+    ListingKey { scope: source.scope.name.clone(), identity: source.identity }
+}
+
+fn current(at: &SecretNode) -> ValueKey {
+    ValueKey { at: at.clone(), version: VersionSelector::Current }
 }
 
 /// Whoever resolved `@current` a moment ago may go on reading that version's keys.
@@ -230,5 +280,5 @@ fn superseded(key: &ValueKey, old: &Document, new: &Document) -> Option<ValueKey
 /// Who may not have the current version any more does not get an older one from memory.
 fn of_refused(refused: &ValueKey, other: &ValueKey) -> bool {
     let current = refused.version == VersionSelector::Current && other.version != VersionSelector::Current;
-    current && refused.scope == other.scope && refused.path == other.path
+    current && refused.at == other.at
 }

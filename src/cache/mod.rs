@@ -4,11 +4,15 @@ mod clock;
 mod freshness;
 mod lru;
 mod memory;
+mod predictions;
 mod source;
+mod sources;
 mod store;
 
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use freshness::{Failure, Good, Kept, Policy};
-pub use memory::{Memory, NameKey, ValueChange, ValueKey};
+pub use memory::{ListingKey, Memory, ValueChange, ValueKey};
+pub use predictions::{Prediction, Predictions};
 pub use source::{LastError, Source};
+pub use sources::{Build, Sources};
 pub use store::{Held, Weigh};

@@ -1,4 +1,4 @@
-//! One scope at run time: its provider, with limits and counts around it.
+//! One scope at run time, as one identity sees it: its provider, with limits and counts around it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
 use super::freshness::Policy;
+use crate::config::ActsAs;
 use crate::config::Scope;
-use crate::provider::{Error, ErrorKind, Known, Presence, Provider, SecretName, VersionSelector};
+use crate::provider::{Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector};
 use crate::tree::{Document, Index};
 
 /// Calls to one provider at a time. More wait in line, within their deadline: a provider that hangs can
@@ -21,6 +22,8 @@ pub struct Calls {
     pub list: AtomicU64,
     pub look: AtomicU64,
     pub fetch: AtomicU64,
+    /// Questions about permissions.
+    pub iam: AtomicU64,
     pub errors: AtomicU64,
 }
 
@@ -34,6 +37,8 @@ pub struct LastError {
 /// A scope and its provider.
 pub struct Source {
     pub scope: Scope,
+    /// As whom the provider is asked.
+    pub identity: Identity,
     provider: Arc<dyn Provider>,
     permits: Semaphore,
     pub calls: Calls,
@@ -43,9 +48,10 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(scope: Scope, provider: Arc<dyn Provider>) -> Self {
+    pub fn new(scope: Scope, identity: Identity, provider: Arc<dyn Provider>) -> Self {
         Self {
             scope,
+            identity,
             provider,
             permits: Semaphore::new(CALLS_AT_A_TIME),
             calls: Calls::default(),
@@ -110,6 +116,29 @@ impl Source {
             self.note(error);
         }
         split
+    }
+
+    /// What the provider's IAM is expected to say to an identity, one answer for each name.
+    pub async fn permissions(
+        self: Arc<Self>,
+        identity: Option<ActsAs>,
+        names: Vec<SecretName>,
+    ) -> Result<Vec<Permission>, Error> {
+        self.calls.iam.fetch_add(1, Ordering::Relaxed);
+        // Nobody waits for it but people.
+        let patience = self.scope.cache.timeout.saturating_mul(12);
+        let asked = tokio::time::timeout(patience, self.provider.permissions(identity.as_ref(), &names)).await;
+        match asked {
+            Ok(Ok(answers)) if answers.len() == names.len() => Ok(answers),
+            Ok(Ok(_)) => Err(Error::new(ErrorKind::Malformed, "not one answer for each secret")),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer about permissions within {patience:?}"))),
+        }
+    }
+
+    /// Who the provider takes us for.
+    pub async fn whoami(&self) -> Result<String, Error> {
+        self.call(self.patience(), self.provider.whoami()).await
     }
 
     /// A little less than a reader waits, so that the reader still gets a stale value where there is one.

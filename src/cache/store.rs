@@ -173,6 +173,11 @@ where
         self.kept.get(key).and_then(|kept| kept.good.clone())
     }
 
+    /// What came of asking last, whatever it is worth now.
+    pub fn last(&self, key: &K) -> Option<Arc<Kept<V>>> {
+        self.kept.get(key)
+    }
+
     /// As [`Store::peek`], only while it is within its ttl.
     pub fn peek_fresh(&self, key: &K, policy: &Policy) -> Option<Good<V>> {
         match self.kept.get(key)?.judge(policy, self.clock.now()) {
@@ -263,6 +268,11 @@ where
                 }
             }
         }
+    }
+
+    /// What memory would say, without asking anyone.
+    pub fn verdict(&self, key: &K, policy: &Policy) -> Verdict<V> {
+        self.judge(key, policy)
     }
 
     fn judge(&self, key: &K, policy: &Policy) -> Verdict<V> {

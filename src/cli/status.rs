@@ -81,12 +81,14 @@ fn for_people(status: &Status) -> String {
 
 fn describe(text: &mut String, scope: &ScopeStatus) {
     let answered = scope.last_answer.as_deref().unwrap_or("never");
-    let _ = writeln!(text, "{} ({}): last answer {answered}", scope.name, scope.provider);
+    let user = scope.user.map_or_else(String::new, |uid| format!(" for uid {uid}"));
+    let identity = scope.identity.as_ref().map_or_else(String::new, |name| format!(" as {}{user}", escaped(name)));
+    let _ = writeln!(text, "{} ({}){identity}: last answer {answered}", scope.name, scope.provider);
     let calls = &scope.calls;
     let _ = writeln!(
         text,
-        "  calls: {} list, {} look, {} fetch; {} errors",
-        calls.list, calls.look, calls.fetch, calls.errors
+        "  calls: {} list, {} look, {} fetch, {} about permissions; {} errors",
+        calls.list, calls.look, calls.fetch, calls.iam, calls.errors
     );
     let listed = scope.listed.map_or_else(|| "not listed yet".to_owned(), |count| format!("{count} listed"));
     let oldest = scope.oldest.map_or_else(String::new, |age| format!(", the oldest {age} s old"));

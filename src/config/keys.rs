@@ -1,7 +1,8 @@
 //! The names of all settings. What is not here is an unknown key.
 
 /// At the top of a file.
-pub const ROOT: &[&str] = &["mountpoint", "allow_other", "root", "cache", "control", "audit", "scopes", "grant"];
+pub const ROOT: &[&str] =
+    &["mountpoint", "allow_other", "root", "cache", "control", "audit", "scopes", "grant", "identity"];
 
 /// In `[control]`.
 pub const CONTROL: &[&str] = &["socket"];
@@ -12,9 +13,15 @@ pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
 /// In a `[[grant]]`.
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
 
+/// In an `[[identity]]`.
+pub const IDENTITY: &[&str] = &["principals", "scopes", "aws"];
+
+/// In `aws` of an `[[identity]]`.
+pub const IDENTITY_AWS: &[&str] = &["role_arn", "external_id", "session_name"];
+
 /// In `[cache]`, and in a scope as an override.
 pub const CACHE: &[&str] =
-    &["ttl", "refresh_ahead", "max_stale", "negative_ttl", "list_ttl", "timeout", "max_secret_bytes"];
+    &["ttl", "refresh_ahead", "max_stale", "negative_ttl", "list_ttl", "iam_ttl", "timeout", "max_secret_bytes"];
 
 /// In `[cache]` alone: memory is shared by all scopes.
 pub const CACHE_ONLY: &[&str] = &["max_bytes"];
@@ -47,4 +54,4 @@ pub const LATER_PROVIDERS: &[&str] =
     &["aws-parameter-store", "vault", "gcp-secret-manager", "azure-key-vault", "kubernetes", "databricks"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
-pub const LATER: &[&str] = &["identity", "metrics", "iam_ttl", "page_cache"];
+pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -139,6 +139,8 @@ pub struct CacheSettings {
     pub max_stale: Duration,
     pub negative_ttl: Duration,
     pub list_ttl: Duration,
+    /// How long the provider's word on permissions is believed; zero: it is not asked.
+    pub iam_ttl: Duration,
     /// The longest that a file operation waits.
     pub timeout: Duration,
     /// The largest value that is served, in bytes.
@@ -153,6 +155,7 @@ impl Default for CacheSettings {
             max_stale: Duration::from_secs(3600),
             negative_ttl: Duration::from_secs(10),
             list_ttl: Duration::from_secs(60),
+            iam_ttl: Duration::from_secs(300),
             timeout: Duration::from_secs(5),
             max_secret_bytes: 1 << 20,
         }

@@ -37,6 +37,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.dev]" => "local.",
             "[scopes.prod]" => "aws-secrets-manager.",
             "[[grant]]" => "grant.",
+            "[[identity]]" => "identity.",
             _ => {
                 let name = line.split(' ').next().unwrap();
                 names.insert(format!("{table}{name}"));
@@ -78,7 +79,8 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert!(warnings[0].message.contains("allow_other"), "the default beside an example of a grant");
 
     let Config { mountpoint, allow_other, root, max_bytes, control, audit, scopes, grants, identities } = loaded.config;
-    assert!(identities.is_empty());
+    assert_eq!(identities.len(), 1, "an example: by default providers are asked with the scope's own identity");
+    assert!(identities[0].acts_as.names_the_user());
     let empty = load_from(below, "").unwrap().config;
     assert_eq!(mountpoint, empty.mountpoint);
     assert_eq!(allow_other, empty.allow_other);
@@ -102,13 +104,15 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
 
 #[test]
 fn the_shipped_file_has_every_setting_that_there_is_and_no_other() {
-    let tables = ["cache", "control", "audit", "scopes", "grant"];
+    let tables = ["cache", "control", "audit", "scopes", "grant", "identity"];
     let mut known: BTreeSet<String> =
         keys::ROOT.iter().filter(|name| !tables.contains(name)).map(|name| (*name).to_owned()).collect();
     known.extend(keys::CACHE.iter().chain(keys::CACHE_ONLY).map(|name| format!("cache.{name}")));
     known.extend(keys::CONTROL.iter().map(|name| format!("control.{name}")));
     known.extend(keys::AUDIT.iter().map(|name| format!("audit.{name}")));
     known.extend(keys::GRANT.iter().map(|name| format!("grant.{name}")));
+    known.extend(keys::IDENTITY.iter().filter(|name| **name != "aws").map(|name| format!("identity.{name}")));
+    known.extend(keys::IDENTITY_AWS.iter().map(|name| format!("identity.aws.{name}")));
     for keys::Provider { name: provider, settings: names, .. } in keys::PROVIDERS {
         known.extend(names.iter().map(|name| format!("{provider}.{name}")));
         known.insert(format!("{provider}.provider"));
@@ -136,6 +140,12 @@ fn every_setting_that_there_is_is_judged() {
     }
     for name in keys::GRANT {
         complains(format!("[[grant]]\n{name} = 1\n"), name);
+    }
+    for name in keys::IDENTITY {
+        complains(format!("[[identity]]\n{name} = 1\n"), name);
+    }
+    for name in keys::IDENTITY_AWS {
+        complains(format!("[[identity]]\naws.{name} = 1\n"), name);
     }
     for name in keys::CACHE.iter().chain(keys::CACHE_ONLY) {
         complains(format!("[cache]\n{name} = []\n"), name);

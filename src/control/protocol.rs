@@ -71,6 +71,10 @@ pub struct SinkStatus {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ScopeStatus {
     pub name: String,
+    /// As whom the provider is asked, where that is an `[[identity]]`; each has a status of its own.
+    pub identity: Option<String>,
+    /// For which user, where the provider is told that.
+    pub user: Option<u32>,
     pub provider: String,
     /// When the provider last answered anything, a refusal included.
     pub last_answer: Option<String>,
@@ -99,6 +103,8 @@ pub struct CallStatus {
     pub list: u64,
     pub look: u64,
     pub fetch: u64,
+    /// Questions about permissions.
+    pub iam: u64,
     pub errors: u64,
 }
 

@@ -9,7 +9,7 @@ use super::protocol::{AuditStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut
 use crate::access::audit::SinkReport;
 use crate::cache::{Good, Source, ValueKey, Weigh, rfc3339};
 use crate::fs::Operations;
-use crate::provider::VersionSelector;
+use crate::provider::{Identity, VersionSelector};
 use crate::tree::Document;
 
 /// Where `hushfs status` gets its answers.
@@ -25,8 +25,7 @@ impl Reporter {
         let namespace = self.operations.namespace();
         let memory = namespace.memory();
         let values = memory.values();
-        let mut scopes: Vec<_> = namespace.sources().values().map(|source| self.scope(source, &values)).collect();
-        scopes.sort_by(|a, b| a.name.cmp(&b.name));
+        let scopes: Vec<_> = namespace.sources().all().iter().map(|source| self.scope(source, &values)).collect();
         let bytes = values.iter().map(|(_, good)| good.value.weight() as u64).sum();
         let counters = memory.counters();
         let locked = crate::secret::usage();
@@ -66,18 +65,23 @@ impl Reporter {
     fn scope(&self, source: &Source, values: &[(ValueKey, Good<Document>)]) -> ScopeStatus {
         let memory = self.operations.namespace().memory();
         let name = &source.scope.name;
-        let mine = || values.iter().filter(|(key, _)| key.scope == *name);
-        let listing = memory.known_listing(name);
+        let mine = || values.iter().filter(|(key, _)| key.at.scope == *name && key.at.identity == source.identity);
+        let listing = memory.known_listing(source);
         let mut left_out = Vec::new();
         if let Some(listing) = &listing {
             left_out.extend(listing.value.left_out.iter().map(|(name, why)| entry(name.clone(), why)));
         }
         for (key, good) in mine().filter(|(key, _)| key.version == VersionSelector::Current) {
-            let of = key.path.name();
+            let of = key.at.path.name();
             left_out.extend(good.value.keys.left_out().iter().map(|(key, why)| entry(format!("{of}: {key}"), why)));
         }
         ScopeStatus {
             name: name.to_string(),
+            identity: self.operations.namespace().sources().label(source.identity).map(str::to_owned),
+            user: match source.identity {
+                Identity::Own => None,
+                Identity::Other { user, .. } => user,
+            },
             provider: source.kind().to_owned(),
             last_answer: source.last_answer().map(rfc3339),
             last_error: source.last_error().map(|last| ErrorStatus {
@@ -89,6 +93,7 @@ impl Reporter {
                 list: load(&source.calls.list),
                 look: load(&source.calls.look),
                 fetch: load(&source.calls.fetch),
+                iam: load(&source.calls.iam),
                 errors: load(&source.calls.errors),
             },
             listed: listing.map(|listing| listing.value.secrets),

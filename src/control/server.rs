@@ -109,13 +109,13 @@ async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::time::SystemTime;
 
     use super::*;
+    use crate::access::Assignment;
     use crate::access::audit::AuditLog;
     use crate::access::policy::Policy;
-    use crate::cache::{Clock, Memory, SystemClock};
+    use crate::cache::{Clock, Memory, Sources, SystemClock};
     use crate::config::RootPolicy;
     use crate::fs::{Judge, Operations};
     use crate::tree::Namespace;
@@ -123,9 +123,10 @@ mod tests {
     fn reporter() -> Reporter {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let memory = Memory::new(1 << 20, &clock, &tokio::runtime::Handle::current(), |_| {});
-        let namespace = Namespace::new(HashMap::new(), Arc::new(memory));
+        let sources = Sources::new([].into_iter(), Vec::new(), Box::new(crate::provider::registry::build));
+        let namespace = Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory));
         let audit = AuditLog::start(&crate::config::AuditSettings::default()).unwrap();
-        let judge = Judge::new(Policy::new(Vec::new(), 0, 0, RootPolicy::Allow), Arc::default());
+        let judge = Judge::new(Policy::new(Vec::new(), 0, 0, RootPolicy::Allow), Assignment::default(), Arc::default());
         let operations = Operations::new(Arc::new(namespace), judge, Arc::new(audit), PathBuf::new());
         Reporter {
             operations: Arc::new(operations),

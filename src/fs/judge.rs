@@ -6,30 +6,62 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
+use super::iam::IamOf;
 use crate::access::evidence::Evidence;
-use crate::access::groups::Groups;
+use crate::access::groups::{Groups, Membership};
 use crate::access::mode::{self, Acl};
+use crate::access::picture::{self, RefusesNobody};
 use crate::access::policy::{Allowed, Policy, Refused, Resource, Subject, Verdict};
-use crate::access::{Action, Caller};
-use crate::provider::{Known, Presence};
-use crate::tree::{DocumentFile, FileName, Kind, Node, Refusal, SecretNode, SecretPath, Which};
+use crate::access::{Action, Assignment, Caller, Doubt};
+use crate::config::ScopeName;
+use crate::provider::{Identity, Known, Presence};
+use crate::tree::{DocumentFile, FileName, Kind, Namespace, Node, Refusal, SecretNode, SecretPath, Which};
 
 pub struct Judge {
     policy: Policy,
+    assignment: Assignment,
     groups: Arc<Groups>,
-    /// Does any statement ask for groups? Only then are a caller's looked up.
+    /// Does anything depend on groups? Only then are a caller's looked up.
     asks_for_groups: bool,
 }
 
 impl Judge {
-    pub fn new(policy: Policy, groups: Arc<Groups>) -> Self {
-        let asks_for_groups = !Groups::named_in(policy.statements()).is_empty();
-        Self { policy, groups, asks_for_groups }
+    pub fn new(policy: Policy, assignment: Assignment, groups: Arc<Groups>) -> Self {
+        let granted = policy.statements().iter().flat_map(|statement| &statement.principals);
+        let asks_for_groups = Groups::named_in(granted.chain(assignment.principals())).next().is_some();
+        Self { policy, assignment, groups, asks_for_groups }
     }
 
-    /// Are there grants, so that callers see different things? Then the kernel must ask for every name.
+    /// Are there grants or identities, so that callers see different things? Then the kernel must ask for every
+    /// name.
     pub fn differs_by_caller(&self) -> bool {
-        !self.policy.statements().is_empty()
+        !self.policy.statements().is_empty() || !self.assignment.is_empty()
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub fn assignment(&self) -> &Assignment {
+        &self.assignment
+    }
+
+    /// Who is known to be in which group.
+    pub fn members(&self) -> Arc<Membership> {
+        self.groups.now()
+    }
+
+    /// As whom a scope's provider is asked for the caller.
+    pub fn identity(&self, caller: &Evidence, scope: &ScopeName) -> Result<Identity, Refusal> {
+        if self.assignment.is_empty() {
+            return Ok(Identity::Own);
+        }
+        self.as_subject(caller, |subject| self.assignment.of(subject, scope)).map_err(|Doubt { index }| {
+            let settings = self.assignment.settings(Identity::Other { index, user: None });
+            let place = settings.map_or("?", |settings| settings.place.as_str());
+            let why = format!("whether the identity at {place} is this caller's cannot be known");
+            Refusal::NotPermitted { why }
+        })
     }
 
     pub fn owner(&self) -> (u32, u32) {
@@ -48,6 +80,12 @@ impl Judge {
     }
 
     fn decide(&self, caller: &Evidence, action: Action, resource: &Resource<'_>) -> Reason<'_> {
+        let verdict = self.as_subject(caller, |subject| self.policy.decide(subject, action, resource).verdict);
+        Reason { verdict, policy: &self.policy }
+    }
+
+    /// The caller as the policy knows one.
+    pub fn as_subject<T>(&self, caller: &Evidence, ask: impl FnOnce(&Subject<'_>) -> T) -> T {
         let of = caller.caller();
         let mut groups = vec![of.gid];
         let mut groups_complete = true;
@@ -57,8 +95,7 @@ impl Judge {
                 None => groups_complete = false,
             }
         }
-        let subject = Subject { uid: of.uid, groups: &groups, groups_complete, evidence: caller };
-        Reason { verdict: self.policy.decide(&subject, action, resource).verdict, policy: &self.policy }
+        ask(&Subject { uid: of.uid, groups: &groups, groups_complete, evidence: caller })
     }
 
     pub fn is_granted(&self, caller: &Evidence, action: Action, resource: &Resource<'_>) -> bool {
@@ -78,7 +115,7 @@ impl Judge {
         };
         match parent {
             Node::Root => self.may(caller, Action::List, &Resource::scope(name)).map(drop),
-            Node::Scope(scope) => match child(None, name) {
+            Node::Scope(scope, _) => match child(None, name) {
                 Some(path) => {
                     self.may(caller, Action::List, &Resource::directory(scope.as_str(), path.as_str())).map(drop)
                 }
@@ -121,7 +158,7 @@ impl Judge {
     pub fn denied_of(&self, caller: &Evidence, parent: &Node, name: &OsStr) -> Option<Refusal> {
         let name = name.to_str()?;
         let (scope, within) = match parent {
-            Node::Scope(scope) => (scope.as_str(), None),
+            Node::Scope(scope, _) => (scope.as_str(), None),
             Node::Directory(at) => (at.scope.as_str(), Some(&at.path)),
             Node::Root | Node::Version(..) | Node::File(..) | Node::Link(..) => return None,
         };
@@ -147,27 +184,36 @@ impl Judge {
     }
 
     /// Who may, as permission bits show it. `is_previous`: the node is of a version before the current one.
-    pub fn picture(&self, node: &Node, is_previous: bool) -> Acl {
+    pub fn picture(&self, namespace: &Namespace, node: &Node, is_previous: bool) -> Acl {
         let action = match (node.kind(), is_previous) {
             (_, true) => Action::ReadPrevious,
             (Kind::File, false) => Action::Read,
             (Kind::Directory, false) if matches!(node, Node::Version(..)) => Action::Read,
             (Kind::Directory | Kind::Link, false) => Action::List,
         };
-        self.policy.picture(action, &resource(node), &*self.groups.now())
+        let members = self.members();
+        let (resource, assignment) = (resource(node), &self.assignment);
+        let Some(scope) = node.scope() else {
+            return self.policy.picture(action, &resource, &*members, &RefusesNobody);
+        };
+        let iam = IamOf { node, namespace, assignment };
+        let refuses = |identity| iam.refuses_identity(identity);
+        let identities =
+            picture::Identities { assignment, scope, directory: &*members, refuses: &refuses, seen: &iam.seen(scope) };
+        let mut picture = self.policy.picture(action, &resource, &*members, &identities);
+        if iam.refuses_all_listing() {
+            picture.kind = mode::Kind::Passage;
+        }
+        picture
     }
 
     /// Permission bits. `lists`: the kernel asks for the access control lists too.
-    pub fn mode(&self, node: &Node, is_previous: bool, lists: bool) -> u16 {
-        match node.kind() {
-            Kind::Link => mode::LINK,
-            Kind::Directory if !self.differs_by_caller() => mode::DIRECTORY,
-            Kind::File if !self.differs_by_caller() => mode::FILE,
-            Kind::Directory | Kind::File => {
-                let picture = self.picture(node, is_previous);
-                if lists { picture.to_mode() } else { picture.to_mode_without_list() }
-            }
+    pub fn mode(&self, namespace: &Namespace, node: &Node, is_previous: bool, lists: bool) -> u16 {
+        if node.kind() == Kind::Link {
+            return mode::LINK;
         }
+        let picture = self.picture(namespace, node, is_previous);
+        if lists { picture.to_mode() } else { picture.to_mode_without_list() }
     }
 }
 
@@ -202,7 +248,7 @@ pub fn resource(node: &Node) -> Resource<'_> {
     }
     match node {
         Node::Root => Resource::root(),
-        Node::Scope(scope) => Resource::scope(scope.as_str()),
+        Node::Scope(scope, _) => Resource::scope(scope.as_str()),
         Node::Directory(at) => Resource::directory(place(at).0, place(at).1),
         Node::Version(at, _) | Node::Link(at, _) => Resource::secret(place(at).0, place(at).1),
         Node::File(at, _, DocumentFile::Key(key)) => Resource::key(place(at).0, place(at).1, key.as_str()),

@@ -11,6 +11,7 @@ mod adapter;
 mod attributes;
 pub mod errno;
 mod handles;
+mod iam;
 mod judge;
 pub mod mount;
 mod mountinfo;

@@ -2,6 +2,7 @@
 //! it, and otherwise when the provider has spoken or the time is up.
 
 mod permission;
+mod prediction;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -13,12 +14,12 @@ use tokio::time::Instant;
 
 use super::attributes::Attributes;
 use super::handles::{Directory, Handles, Snapshot};
-use super::judge::{self, Judge};
+use super::judge::{self, Judge, Reason};
 use super::recorder::{self, Asked, Granted, Question, Recorder};
 use super::xattr;
 use crate::access::audit::{self, AuditLog, Cache};
 use crate::access::{Action, Caller, mode};
-use crate::tree::{Content, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
+use crate::tree::{Content, Entry, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
 
 /// Waiting for requests that belong to no scope; memory answers all of those.
 const UNSCOPED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ impl Operations {
     /// up, so that who waited in vain can still be given what memory has.
     pub fn deadline(&self, ino: u64) -> Instant {
         let node = self.inodes.node(ino);
-        let source = node.as_ref().and_then(|node| node.scope()).and_then(|scope| self.namespace.source(scope).ok());
+        let source = node.as_ref().and_then(|node| self.namespace.sources().own().get(node.scope()?));
         let timeout = source.map_or(UNSCOPED_TIMEOUT, |source| source.scope.cache.timeout);
         Instant::now() + timeout - (timeout / 20).min(GRACE)
     }
@@ -110,9 +111,20 @@ impl Operations {
         deadline: Instant,
     ) -> Result<Attributes, Refusal> {
         let node = self.node(ino)?;
+        let asked = Recorder::asked(&caller);
+        let node = match self.as_seen_by(&asked, &node) {
+            Ok(node) => node,
+            // Whoever holds a descriptor that another identity has opened may know what it holds.
+            Err(Refusal::Unknown) => {
+                self.may_know(&asked, &node, deadline).await?;
+                let snapshot = self.handles.snapshots(ino).into_iter().next().ok_or(Refusal::Unknown)?;
+                return Ok(self.describe_snapshot(ino, &node, &snapshot.content));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         if ino != ROOT {
             // The root's attributes are what the kernel judges everyone else by.
-            self.may_know(&Recorder::asked(&caller), &node, deadline).await?;
+            self.may_know(&asked, &node, deadline).await?;
         }
         let found = match self.namespace.facts(Node::clone(&node), deadline).await {
             Ok(found) => found,
@@ -140,10 +152,7 @@ impl Operations {
     pub async fn readlink(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<String, Refusal> {
         let asked = Recorder::asked(&caller);
         let node = self.node(ino)?;
-        let target = match self.may_know(&asked, &node, deadline).await {
-            Ok(_) => self.namespace.target(&node, deadline).await,
-            Err(refusal) => Err(refusal),
-        };
+        let target = self.target(&asked, &node, deadline).await;
         self.unless_denied(&asked, target, || question(&node, audit::Action::List), deadline).await
     }
 
@@ -176,14 +185,11 @@ impl Operations {
     pub async fn opendir(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<u64, Refusal> {
         let asked = self.recorded(&caller);
         let node = self.node(ino)?;
-        let entries = match self.may_know(&asked, &node, deadline).await {
-            Ok(reason) => self.namespace.entries(&node, deadline).await.map(|entries| (reason, entries)),
-            Err(refusal) => Err(refusal),
-        };
+        let entries = self.entries(&asked, &node, deadline).await;
         if self.recorder.is_on() {
             let question = question(&node, audit::Action::List);
             match &entries {
-                Ok((reason, _)) => {
+                Ok((reason, ..)) => {
                     let version = question.version.clone();
                     let granted = Granted { why: reason.words(), version, cache: None };
                     self.recorder.granted(&asked, question, granted, deadline).await?;
@@ -191,7 +197,8 @@ impl Operations {
                 Err(refusal) => self.recorder.refused(&asked, question, refusal, deadline).await,
             }
         }
-        let mut entries = entries?.1;
+        let (_, seen, mut entries) = entries?;
+        self.predict(&seen, &entries);
         if self.judge.differs_by_caller() {
             entries.retain(|entry| self.may_know_found(&asked, &entry.found));
         }
@@ -220,7 +227,8 @@ impl Operations {
         if name == mode::XATTR && self.judge.differs_by_caller() {
             // The same for everyone, and the kernel's way to judge whoever comes.
             let node = self.node(ino)?;
-            let list = (node.kind() != Kind::Link).then(|| self.judge.picture(&node, self.is_previous(&node)));
+            let list = (node.kind() != Kind::Link)
+                .then(|| self.judge.picture(&self.namespace, &node, self.is_previous(&node)));
             return list.and_then(|list| list.to_xattr()).ok_or(Refusal::NoAttribute);
         }
         if !xattr::is_ours(&name) {
@@ -249,7 +257,7 @@ impl Operations {
 
     /// Gives a node to the kernel: its attributes, and one more lookup to be forgotten later.
     pub fn remember(&self, found: &Found) -> Attributes {
-        let ino = self.inodes.remember(found.node.clone());
+        let ino = self.inodes.remember(&found.node);
         let mut attributes = self.describe(ino, found);
         if self.judge.differs_by_caller() {
             // What one caller has looked up the next may not know of: the kernel must ask for each.
@@ -259,7 +267,7 @@ impl Operations {
     }
 
     fn mode(&self, node: &Node) -> u16 {
-        self.judge.mode(node, self.is_previous(node), self.lists.load(Ordering::Relaxed))
+        self.judge.mode(&self.namespace, node, self.is_previous(node), self.lists.load(Ordering::Relaxed))
     }
 
     fn describe(&self, ino: u64, found: &Found) -> Attributes {
@@ -293,16 +301,46 @@ impl Operations {
     async fn xattrs(&self, caller: &Caller, ino: u64, deadline: Instant) -> Result<Vec<(String, String)>, Refusal> {
         let asked = Recorder::asked(caller);
         let node = self.node(ino)?;
-        let attributes = match self.may_know(&asked, &node, deadline).await {
-            Ok(_) if self.is_seen_as_a_folder_only(&asked, &node) => Ok(Vec::new()),
-            Ok(_) => xattr::of(&node, &self.namespace, deadline).await,
-            Err(refusal) => Err(refusal),
-        };
+        let attributes = self.attributes(&asked, &node, deadline).await;
         self.unless_denied(&asked, attributes, || question(&node, audit::Action::List), deadline).await
+    }
+
+    async fn attributes(
+        &self,
+        asked: &Asked,
+        node: &Node,
+        deadline: Instant,
+    ) -> Result<Vec<(String, String)>, Refusal> {
+        let node = self.as_seen_by(asked, node)?;
+        self.may_know(asked, &node, deadline).await?;
+        if self.is_seen_as_a_folder_only(asked, &node) {
+            return Ok(Vec::new());
+        }
+        xattr::of(&node, &self.namespace, deadline).await
+    }
+
+    async fn target(&self, asked: &Asked, node: &Node, deadline: Instant) -> Result<String, Refusal> {
+        let node = self.as_seen_by(asked, node)?;
+        self.may_know(asked, &node, deadline).await?;
+        self.namespace.target(&node, deadline).await
+    }
+
+    /// What a directory holds, as the caller's identity sees it, and before names are judged.
+    async fn entries(
+        &self,
+        asked: &Asked,
+        node: &Node,
+        deadline: Instant,
+    ) -> Result<(Reason<'_>, Node, Vec<Entry>), Refusal> {
+        let node = self.as_seen_by(asked, node)?;
+        let reason = self.may_know(asked, &node, deadline).await?;
+        let entries = self.namespace.entries(&node, deadline).await?;
+        Ok((reason, node, entries))
     }
 
     /// What a file holds, for who may read it.
     async fn read(&self, asked: &Asked, node: &Node, deadline: Instant) -> Result<(Granted, Content), Refusal> {
+        let node = &self.as_seen_by(asked, node)?;
         let reason = match node {
             Node::File(_, None, _) => self.judge.may(&asked.evidence, Action::Read, &judge::resource(node))?,
             _ => self.may_know(asked, node, deadline).await?,

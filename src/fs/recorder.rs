@@ -1,7 +1,7 @@
 //! From a request and its outcome to a line of the audit log.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ pub struct Recorder {
 /// A request.
 pub struct Asked {
     pub evidence: Evidence,
+    /// As whom the provider is asked, if not as the scope's own identity.
+    identity: OnceLock<String>,
     since: Instant,
 }
 
@@ -53,7 +55,7 @@ impl Recorder {
 
     /// To be called when the request is there: its caller is older than this.
     pub fn asked(caller: &Caller) -> Asked {
-        Asked { evidence: Evidence::of(*caller), since: Instant::now() }
+        Asked::of(Evidence::of(*caller))
     }
 
     /// Is there a sink? If not, nothing need be prepared.
@@ -89,6 +91,16 @@ impl Recorder {
 }
 
 impl Asked {
+    pub fn of(evidence: Evidence) -> Self {
+        Self { evidence, identity: OnceLock::new(), since: Instant::now() }
+    }
+
+    /// Notes as whom the provider is asked, for the log.
+    pub fn under(&self, identity: &str) {
+        // One request is about one scope, so it is the same each time.
+        let _ = self.identity.get_or_init(|| identity.to_owned());
+    }
+
     /// Reads who the caller is from /proc, if that has not been done. What has not been read by the time the
     /// caller is answered, or killed, may be gone.
     pub fn gather(&self) {
@@ -109,7 +121,7 @@ impl Asked {
             errno: None,
             version,
             cache: None,
-            identity: None,
+            identity: self.identity.get().cloned(),
             uid,
             gid,
             pid,

@@ -15,7 +15,7 @@ use super::adapter::Adapter;
 use super::operations::Operations;
 use crate::cache::ValueChange;
 use crate::provider::VersionSelector;
-use crate::tree::{Node, SecretNode};
+use crate::tree::Node;
 
 /// More than one, so that a request whose answer is computed at once delays no other; more than two gain
 /// nothing on small machines, and each has a buffer of 16 MiB (untouched but for its first page).
@@ -52,7 +52,7 @@ pub fn start(
 /// the kernel may need an answer from us before it can listen.
 fn tell(operations: &Operations, notifier: &Notifier, changes: &Receiver<ValueChange>) {
     for ValueChange { key, vanished, at } in changes {
-        let secret = SecretNode { scope: key.scope, path: key.path };
+        let secret = key.at;
         // Failures mean that the kernel has forgotten the file or the mount is gone.
         for ino in operations.inodes.files_of(&secret) {
             let _guard = operations.inodes.taking_back();

@@ -22,10 +22,10 @@ pub fn is_ours(name: &OsStr) -> bool {
 /// known already is told.
 pub async fn of(node: &Node, namespace: &Namespace, deadline: Instant) -> Result<Vec<(String, String)>, Refusal> {
     match node {
-        Node::Root | Node::Scope(_) | Node::Link(..) => Ok(Vec::new()),
+        Node::Root | Node::Scope(..) | Node::Link(..) => Ok(Vec::new()),
         Node::Directory(at) => {
-            let source = namespace.source(&at.scope)?;
-            let known = namespace.memory().current(&at.scope, &at.path).map(|good| {
+            let source = namespace.source(&at.scope, at.identity)?;
+            let known = namespace.memory().current(at).map(|good| {
                 let stale = namespace.memory().age(&good) >= source.scope.cache.ttl;
                 Held { good, stale }
             });
@@ -50,7 +50,7 @@ fn describe(
     document: &Held<Document>,
     namespace: &Namespace,
 ) -> Result<Vec<(String, String)>, Refusal> {
-    let source = namespace.source(&at.scope)?;
+    let source = namespace.source(&at.scope, at.identity)?;
     let fetched = document.good.fetched_wall;
     let age = namespace.memory().age(&document.good);
     let mut attributes = vec![

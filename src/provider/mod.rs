@@ -21,6 +21,7 @@ mod answer;
 #[cfg(feature = "aws")]
 pub mod aws_secrets_manager;
 mod error;
+mod identity;
 #[cfg(feature = "local")]
 pub mod local;
 mod permission;
@@ -30,6 +31,7 @@ use std::pin::Pin;
 
 pub use answer::{Fetched, Known, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
 pub use error::{Error, ErrorKind};
+pub use identity::{Acting, Identity};
 pub use permission::Permission;
 
 use crate::config::ActsAs;
@@ -61,11 +63,12 @@ pub trait Provider: Send + Sync + 'static {
     /// refused: what the service cannot tell, or not to us, is [`Known::Unknown`].
     ///
     /// # Errors
-    /// Where the service could not be asked. That it does not answer us such questions is
-    /// [`Denied`](ErrorKind::Denied), and is not asked again for a while.
+    /// Where the service could not be asked. That it does not answer such questions, or not to us, is
+    /// [`Denied`](ErrorKind::Denied): it is not asked again for a while.
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
-        let _ = identity;
-        Box::pin(std::future::ready(Ok(vec![Permission::unknown(); names.len()])))
+        let _ = (identity, names);
+        let error = Error::new(ErrorKind::Denied, format!("{} says nothing about permissions in advance", self.kind()));
+        Box::pin(std::future::ready(Err(error)))
     }
 
     /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.

@@ -10,10 +10,3 @@ pub struct Permission {
     /// How that was decided, in the service's words: which policy, or what kept us from knowing. One line.
     pub why: String,
 }
-
-impl Permission {
-    /// Nobody was asked.
-    pub fn unknown() -> Self {
-        Self { read: Known::Unknown, why: "this provider does not predict".to_owned() }
-    }
-}

@@ -2,30 +2,34 @@
 
 use std::sync::Arc;
 
-use super::{Error, Provider};
+use super::{Acting, Error, ErrorKind, Provider};
 #[cfg(any(feature = "local", feature = "aws"))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
 
-/// Makes the provider of a scope. Reaches no network and reads no secret: the mount comes up without
+/// Makes the provider of a scope, which asks as `acting` or as the scope's own identity. Reaches no network and reads no secret: the mount comes up without
 /// either, and what is wrong shows when a secret is asked for.
-pub fn build(scope: &Scope) -> Result<Arc<dyn Provider>, Error> {
+pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provider>, Error> {
     match &scope.provider {
         #[cfg(feature = "local")]
         ProviderSettings::Local(settings) => {
+            if acting.is_some() {
+                return Err(Error::new(ErrorKind::Malformed, "a local folder has one identity only"));
+            }
             Ok(Arc::new(super::local::Local::new(settings.clone(), scope.cache.max_secret_bytes)))
         }
         #[cfg(feature = "aws")]
         ProviderSettings::AwsSecretsManager(settings) => {
             Ok(Arc::new(super::aws_secrets_manager::AwsSecretsManager::new(
                 settings.clone(),
+                acting,
                 scope.cache.timeout,
                 scope.cache.max_secret_bytes,
             )?))
         }
         #[cfg(not(all(feature = "local", feature = "aws")))]
         other => Err(Error::new(
-            super::ErrorKind::Malformed,
+            ErrorKind::Malformed,
             format!("this hushfs was built without the provider `{}`", other.kind()),
         )),
     }

@@ -1,4 +1,5 @@
-//! Inode numbers: the same for a path as long as it exists, rotation included.
+//! Inode numbers: the same for a path as long as it exists, rotation included. Of a file each identity that a
+//! provider is asked as has its own: the kernel's page cache, which mappings go through, belongs to the inode.
 //!
 //! A number is a hash of the path, so it needs no memory to stay the same. What the kernel knows (and
 //! may ask for by number alone) is kept here until the kernel forgets it.
@@ -62,11 +63,12 @@ impl Inodes {
 
     /// The number of a node, without remembering it.
     pub fn number(&self, node: &Node) -> u64 {
-        Self::place(&self.read(), node)
+        Self::place(&self.read(), &node.inode())
     }
 
     /// The number of a node, counted as given to the kernel once more.
-    pub fn remember(&self, node: Node) -> u64 {
+    pub fn remember(&self, node: &Node) -> u64 {
+        let node = node.inode();
         {
             let table = self.read();
             let number = Self::place(&table, &node);
@@ -77,13 +79,13 @@ impl Inodes {
         }
         let mut table = self.write();
         let number = Self::place(&table, &node);
-        if let Node::File(at, ..) = &node
+        if let Node::File(at, ..) = &*node
             && !table.by_number.contains_key(&number)
         {
             table.files.entry(at.clone()).or_default().push(number);
         }
         let known = table.by_number.entry(number).or_insert_with(|| Known {
-            node: Arc::new(node),
+            node: Arc::new(node.into_owned()),
             lookups: AtomicU64::new(0),
             told: Mutex::default(),
         });
@@ -196,23 +198,24 @@ impl Default for Inodes {
 mod tests {
     use super::*;
     use crate::config::ScopeName;
+    use crate::provider::Identity;
 
     fn scope(name: &str) -> Node {
-        Node::Scope(ScopeName::new(name).unwrap())
+        Node::Scope(ScopeName::new(name).unwrap(), Identity::Own)
     }
 
     #[test]
     fn a_path_has_the_same_number_before_and_after_it_is_forgotten() {
         let inodes = Inodes::new();
         let number = inodes.number(&scope("a"));
-        assert_eq!(inodes.remember(scope("a")), number);
-        assert_eq!(inodes.remember(scope("a")), number);
+        assert_eq!(inodes.remember(&scope("a")), number);
+        assert_eq!(inodes.remember(&scope("a")), number);
         inodes.forget(number, 1);
         assert!(inodes.node(number).is_some());
         inodes.forget(number, 1);
         assert!(inodes.node(number).is_none());
-        assert_eq!(inodes.remember(scope("a")), number);
-        assert_ne!(inodes.remember(scope("b")), number);
+        assert_eq!(inodes.remember(&scope("a")), number);
+        assert_ne!(inodes.remember(&scope("b")), number);
     }
 
     #[test]
@@ -225,7 +228,7 @@ mod tests {
     #[test]
     fn a_size_that_changed_is_in_doubt_until_it_is_settled() {
         let inodes = Inodes::new();
-        let number = inodes.remember(scope("a"));
+        let number = inodes.remember(&scope("a"));
         assert_eq!(inodes.tell_size(number, 5), None);
         assert_eq!(inodes.tell_size(number, 5), None);
         let first = inodes.tell_size(number, 6).unwrap();

@@ -1,6 +1,5 @@
 //! From a place in the tree to the next: what is there, and what the providers must be asked for it.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,9 +12,9 @@ use super::name::{self, FileName};
 use super::node::{Kind, Node, SecretNode, Which};
 use super::path::SecretPath;
 use super::refusal::Refusal;
-use crate::cache::{Held, Memory, Source};
+use crate::cache::{Failure, Held, Memory, Source, Sources};
 use crate::config::ScopeName;
-use crate::provider::{Known, Presence, VersionSelector};
+use crate::provider::{Identity, Known, Presence, VersionSelector};
 
 /// The longest that the kernel may remember that a directory is there without asking again.
 const DIRECTORY_TTL: Duration = Duration::from_secs(1);
@@ -52,17 +51,17 @@ pub struct Entry {
 
 /// The tree over all scopes.
 pub struct Namespace {
-    sources: HashMap<ScopeName, Arc<Source>>,
+    sources: Arc<Sources>,
     memory: Arc<Memory>,
     mounted: SystemTime,
 }
 
 impl Namespace {
-    pub fn new(sources: HashMap<ScopeName, Arc<Source>>, memory: Arc<Memory>) -> Self {
+    pub fn new(sources: Arc<Sources>, memory: Arc<Memory>) -> Self {
         Self { sources, memory, mounted: SystemTime::now() }
     }
 
-    pub fn sources(&self) -> &HashMap<ScopeName, Arc<Source>> {
+    pub fn sources(&self) -> &Arc<Sources> {
         &self.sources
     }
 
@@ -70,8 +69,14 @@ impl Namespace {
         &self.memory
     }
 
-    pub fn source(&self, scope: &ScopeName) -> Result<&Arc<Source>, Refusal> {
-        self.sources.get(scope).ok_or(Refusal::NoSuchEntry)
+    /// A scope as an identity sees it.
+    pub fn source(&self, scope: &ScopeName, identity: Identity) -> Result<Arc<Source>, Refusal> {
+        let source = self.sources.get(scope, identity).ok_or(Refusal::NoSuchEntry)?;
+        source.map_err(|error| Refusal::Failed(Failure::Provider(error)))
+    }
+
+    fn source_of(&self, at: &SecretNode) -> Result<Arc<Source>, Refusal> {
+        self.source(&at.scope, at.identity)
     }
 
     /// What `parent` holds by the name `name`.
@@ -83,13 +88,15 @@ impl Namespace {
         match parent {
             Node::Root => {
                 let scope = name.to_str().and_then(ScopeName::new).ok_or(Refusal::NoSuchEntry)?;
-                self.source(&scope)?;
-                Ok(self.directory(Node::Scope(scope), Presence::NOTHING))
+                if !self.sources.own().contains_key(&scope) {
+                    return Err(Refusal::NoSuchEntry);
+                }
+                Ok(self.directory(Node::Scope(scope, Identity::Own), Presence::NOTHING))
             }
-            Node::Scope(scope) => {
+            Node::Scope(scope, identity) => {
                 let name = FileName::parse(name).ok_or(Refusal::NoSuchEntry)?;
                 let path = SecretPath::child(None, &name).ok_or(Refusal::NoSuchEntry)?;
-                self.top_directory(SecretNode { scope: scope.clone(), path }, deadline).await
+                self.top_directory(SecretNode { scope: scope.clone(), identity: *identity, path }, deadline).await
             }
             Node::Directory(at) => match hidden(at, name) {
                 Some(node) => self.facts(node, deadline).await,
@@ -106,7 +113,7 @@ impl Namespace {
     /// What a node is like now; asks again where what is known is too old.
     pub async fn facts(&self, node: Node, deadline: Instant) -> Result<Found, Refusal> {
         match &node {
-            Node::Root | Node::Scope(_) => Ok(self.directory(node, Presence::NOTHING)),
+            Node::Root | Node::Scope(..) => Ok(self.directory(node, Presence::NOTHING)),
             Node::Directory(at) => {
                 let presence = self.directory_presence(at, deadline).await?;
                 Ok(self.directory(node, presence))
@@ -134,20 +141,20 @@ impl Namespace {
     pub async fn entries(&self, node: &Node, deadline: Instant) -> Result<Vec<Entry>, Refusal> {
         match node {
             Node::Root => {
-                let mut scopes: Vec<_> = self.sources.keys().collect();
+                let mut scopes: Vec<_> = self.sources.own().keys().collect();
                 scopes.sort();
                 let entry = |scope: &ScopeName| Entry {
                     name: scope.to_string(),
-                    found: self.directory(Node::Scope(scope.clone()), Presence::NOTHING),
+                    found: self.directory(Node::Scope(scope.clone(), Identity::Own), Presence::NOTHING),
                 };
                 Ok(scopes.into_iter().map(entry).collect())
             }
-            Node::Scope(scope) => self.directories_in(scope, None, deadline).await,
+            Node::Scope(scope, identity) => self.directories_in(scope, *identity, None, deadline).await,
             Node::Directory(at) => {
                 let here = self.presence_on_the_way(at, deadline).await?;
                 let mut entries = Vec::new();
                 if here.children == Known::Yes {
-                    entries = self.directories_in(&at.scope, Some(&at.path), deadline).await?;
+                    entries = self.directories_in(&at.scope, at.identity, Some(&at.path), deadline).await?;
                 }
                 if here.secret != Known::No {
                     let document = self.document(at, &VersionSelector::Current, deadline).await?;
@@ -191,17 +198,17 @@ impl Namespace {
         version: &VersionSelector,
         deadline: Instant,
     ) -> Result<Held<Document>, Refusal> {
-        let source = self.source(&at.scope)?;
-        Ok(self.memory.document(source, &at.path, version, deadline).await?)
+        let source = self.source_of(at)?;
+        Ok(self.memory.document(&source, &at.path, version, deadline).await?)
     }
 
     /// What is at a directory below a scope. A value in memory is proof enough of a secret when the
     /// provider cannot be asked.
     async fn presence(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
-        let source = self.source(&at.scope)?;
-        match self.memory.presence(source, &at.path, deadline).await {
+        let source = self.source_of(at)?;
+        match self.memory.presence(&source, &at.path, deadline).await {
             Ok(presence) => Ok(presence),
-            Err(failure) => match self.memory.current(&at.scope, &at.path) {
+            Err(failure) => match self.memory.current(at) {
                 Some(good) if failure.is_outage() => Ok(proven_by(&good.value)),
                 Some(_) | None => Err(failure.into()),
             },
@@ -211,9 +218,9 @@ impl Namespace {
     /// As `presence`, for the way to a value: one that is fresh does not wait for the provider to say
     /// that it is still there, but for a refusal that is known. Nor does a folder that was there.
     async fn presence_on_the_way(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
-        let source = self.source(&at.scope)?;
-        let known = self.memory.presence_now(source, &at.path);
-        let Some(good) = self.memory.fresh(source, &at.path) else {
+        let source = self.source_of(at)?;
+        let known = self.memory.presence_now(&source, &at.path);
+        let Some(good) = self.memory.fresh(&source, &at.path) else {
             return match known {
                 // What is in it is asked for in its turn.
                 Some(Ok(presence)) if presence.is_mere_folder() => Ok(presence),
@@ -245,7 +252,7 @@ impl Namespace {
         if here.children != Known::No
             && let Some(path) = SecretPath::child(Some(&at.path), &name)
         {
-            let child = SecretNode { scope: at.scope.clone(), path };
+            let child = SecretNode { path, ..at.clone() };
             match self.child_presence(at, &name, &child, deadline).await {
                 Ok(there) if there.secret == Known::Yes || there.children == Known::Yes => {
                     return Ok(self.directory(Node::Directory(child), there));
@@ -273,9 +280,9 @@ impl Namespace {
         child: &SecretNode,
         deadline: Instant,
     ) -> Result<Presence, Refusal> {
-        let source = self.source(&at.scope)?;
-        let at_hand = self.memory.fresh(source, &at.path).is_some_and(|good| good.value.keys.get(name).is_some());
-        if at_hand && let Some(known) = self.memory.presence_now(source, &child.path) {
+        let source = self.source_of(at)?;
+        let at_hand = self.memory.fresh(&source, &at.path).is_some_and(|good| good.value.keys.get(name).is_some());
+        if at_hand && let Some(known) = self.memory.presence_now(&source, &child.path) {
             return Ok(known?);
         }
         self.presence_on_the_way(child, deadline).await
@@ -298,15 +305,16 @@ impl Namespace {
     async fn directories_in(
         &self,
         scope: &ScopeName,
+        identity: Identity,
         parent: Option<&SecretPath>,
         deadline: Instant,
     ) -> Result<Vec<Entry>, Refusal> {
-        let listing = self.memory.listing(self.source(scope)?, deadline).await?;
+        let listing = self.memory.listing(&self.source(scope, identity)?, deadline).await?;
         let children = listing.children(parent);
         let entries = children.filter_map(|(name, child)| {
             let file_name = FileName::parse(OsStr::new(name))?;
             let path = SecretPath::child(parent, &file_name)?;
-            let node = Node::Directory(SecretNode { scope: scope.clone(), path });
+            let node = Node::Directory(SecretNode { scope: scope.clone(), identity, path });
             let sure = |yes| if yes { Known::Yes } else { Known::No };
             let (secret, children) = (sure(child.is_secret), sure(child.has_children));
             let presence = Presence { secret, children, changed: child.changed };
@@ -331,7 +339,7 @@ impl Namespace {
     }
 
     fn directory(&self, node: Node, holds: Presence) -> Found {
-        let source = node.secret().and_then(|secret| self.sources.get(&secret.scope));
+        let source = node.secret().and_then(|secret| self.sources.own().get(&secret.scope));
         let valid_for = match source {
             Some(source) => source.scope.cache.list_ttl.min(DIRECTORY_TTL),
             // The root and the scopes are what the configuration says.
@@ -343,7 +351,7 @@ impl Namespace {
     }
 
     fn file_facts(&self, at: &SecretNode, document: &Held<Document>, size: usize) -> Result<Facts, Refusal> {
-        let source = self.source(&at.scope)?;
+        let source = self.source_of(at)?;
         let left = source.scope.cache.ttl.saturating_sub(self.memory.age(&document.good));
         Ok(Facts {
             kind: Kind::File,
@@ -380,7 +388,7 @@ pub fn of_version(parent: &Node, name: &OsStr) -> Option<Node> {
     match parent {
         Node::Directory(at) => hidden(at, name).filter(|node| matches!(node, Node::Version(..))),
         Node::Version(at, id) => file_of_version(at, id, name),
-        Node::Root | Node::Scope(_) | Node::File(..) | Node::Link(..) => None,
+        Node::Root | Node::Scope(..) | Node::File(..) | Node::Link(..) => None,
     }
 }
 

@@ -1,16 +1,18 @@
 //! Every place in the tree.
 
+use std::borrow::Cow;
+
 use super::document::DocumentFile;
 use super::name::FileName;
 use super::path::SecretPath;
 use crate::config::ScopeName;
-use crate::provider::VersionSelector;
+use crate::provider::{Identity, VersionSelector};
 
 /// A place in the tree, known by its path alone: whether something is there is the providers' to say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Node {
     Root,
-    Scope(ScopeName),
+    Scope(ScopeName, Identity),
     /// A directory below a scope: a secret, a folder of secrets, or both.
     Directory(SecretNode),
     /// `@<version>`.
@@ -21,10 +23,12 @@ pub enum Node {
     Link(SecretNode, Which),
 }
 
-/// A scope and a path in it.
+/// A scope and a path in it, as an identity sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SecretNode {
     pub scope: ScopeName,
+    /// As whom the provider is asked: another one may be given something else, or nothing.
+    pub identity: Identity,
     pub path: SecretPath,
 }
 
@@ -54,7 +58,7 @@ pub enum Kind {
 impl Node {
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Root | Self::Scope(_) | Self::Directory(_) | Self::Version(..) => Kind::Directory,
+            Self::Root | Self::Scope(..) | Self::Directory(_) | Self::Version(..) => Kind::Directory,
             Self::File(..) => Kind::File,
             Self::Link(..) => Kind::Link,
         }
@@ -65,7 +69,7 @@ impl Node {
         let of = |at: &SecretNode| format!("{}/{}", at.scope, at.path.as_str());
         match self {
             Self::Root => ".".to_owned(),
-            Self::Scope(scope) => scope.to_string(),
+            Self::Scope(scope, _) => scope.to_string(),
             Self::Directory(at) => of(at),
             Self::Version(at, id) => format!("{}/@{}", of(at), file_name(id)),
             Self::File(at, None, file) => format!("{}/{}", of(at), file.name()),
@@ -78,15 +82,49 @@ impl Node {
     pub fn scope(&self) -> Option<&ScopeName> {
         match self {
             Self::Root => None,
-            Self::Scope(scope) => Some(scope),
+            Self::Scope(scope, _) => Some(scope),
             Self::Directory(at) | Self::Version(at, _) | Self::File(at, ..) | Self::Link(at, _) => Some(&at.scope),
+        }
+    }
+
+    /// As whom its provider is asked.
+    pub fn identity(&self) -> Identity {
+        match self {
+            Self::Root => Identity::Own,
+            Self::Scope(_, identity) => *identity,
+            Self::Directory(at) | Self::Version(at, _) | Self::File(at, ..) | Self::Link(at, _) => at.identity,
+        }
+    }
+
+    /// The same place as another identity sees it.
+    #[must_use]
+    pub fn under(&self, identity: Identity) -> Self {
+        let mut node = self.clone();
+        match &mut node {
+            Self::Root => {}
+            Self::Scope(_, of) => *of = identity,
+            Self::Directory(at) | Self::Version(at, _) | Self::File(at, ..) | Self::Link(at, _) => {
+                at.identity = identity;
+            }
+        }
+        node
+    }
+
+    /// What the kernel has one inode for: of a file, with whose bytes it may be mapped into memory, one for each
+    /// identity; of everything else one for all.
+    #[must_use]
+    pub fn inode(&self) -> Cow<'_, Self> {
+        match self {
+            Self::File(..) => Cow::Borrowed(self),
+            _ if self.identity() == Identity::Own => Cow::Borrowed(self),
+            _ => Cow::Owned(self.under(Identity::Own)),
         }
     }
 
     /// The secret that a node belongs to.
     pub fn secret(&self) -> Option<&SecretNode> {
         match self {
-            Self::Root | Self::Scope(_) => None,
+            Self::Root | Self::Scope(..) => None,
             Self::Directory(at) | Self::Version(at, _) | Self::File(at, ..) | Self::Link(at, _) => Some(at),
         }
     }

@@ -9,6 +9,7 @@ mod commands;
 mod conf_d;
 mod files;
 mod grants;
+mod identities;
 mod keys;
 mod support;
 mod values;

@@ -64,7 +64,7 @@ pub fn provider(fixture: &impl Fixture) -> Arc<dyn Provider> {
 }
 
 pub fn build(scope: Scope) -> Arc<dyn Provider> {
-    registry::build(&scope).unwrap_or_else(|error| panic!("{error}"))
+    registry::build(&scope, None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn name(text: &str) -> SecretName {

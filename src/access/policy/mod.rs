@@ -25,7 +25,7 @@ mod pattern;
 mod policy_test;
 mod principal;
 #[cfg(test)]
-mod properties_test;
+pub(in crate::access) mod properties_test;
 mod resource;
 mod statement;
 mod subject;
@@ -35,6 +35,8 @@ pub use decision::{Allowed, Bearing, Decision, Refused, Verdict};
 pub use glob::{Glob, GlobError};
 pub use path_glob::PathGlob;
 pub use pattern::{Pattern, PatternError};
+#[cfg(test)]
+pub use principal::NoAccounts;
 pub use principal::{Accounts, Condition, Match, Principal, PrincipalError};
 pub use resource::{Part, Resource};
 pub use statement::{Actions, Effect, Statement};
@@ -210,13 +212,7 @@ impl Statement {
 
     /// Is the caller one of its principals?
     fn matches(&self, subject: &Subject<'_>) -> Match {
-        self.principals.iter().map(|principal| principal.matches(subject)).fold(Match::No, |so_far, next| {
-            match (so_far, next) {
-                (Match::Yes, _) | (_, Match::Yes) => Match::Yes,
-                (Match::Unknown, _) | (_, Match::Unknown) => Match::Unknown,
-                (Match::No, Match::No) => Match::No,
-            }
-        })
+        Principal::any(&self.principals, subject)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use super::properties_test::{Host, NoAccounts, OWNER, OWNER_GROUP, Process, policy_of};
+use super::properties_test::{Host, OWNER, OWNER_GROUP, Process, policy_of};
 use super::*;
 use crate::access::mode::MOST_ENTRIES;
+use crate::access::picture::RefusesNobody;
 
 fn grant(effect: Effect, principal: Principal, resource: &str) -> Statement {
     Statement {
@@ -143,7 +144,12 @@ fn a_denied_group_is_shown_as_its_members() {
         [(5, vec![10, 12]), (6, vec![10]), (7, vec![12])].map(|(uid, gids)| (uid, gids.into_iter().collect())).into(),
     );
     let picture = |statements: Vec<Statement>| {
-        policy_of(statements, RootPolicy::Allow).picture(Action::Read, &Resource::key("prod", "a", "k"), &host)
+        policy_of(statements, RootPolicy::Allow).picture(
+            Action::Read,
+            &Resource::key("prod", "a", "k"),
+            &host,
+            &RefusesNobody,
+        )
     };
     let acl =
         picture(vec![allow(Principal::Everyone, "prod/**"), grant(Effect::Deny, Principal::Group(10), "prod/**")]);
@@ -164,13 +170,14 @@ fn a_denied_group_is_shown_as_its_members() {
 fn a_condition_is_a_yes_to_all_and_the_decision_judges_it() {
     let unit = Principal::parse("unit:a.service", &NoAccounts).unwrap();
     let policy = policy_of(vec![allow(unit, "prod/a")], RootPolicy::Allow);
-    let mode = |action, resource| policy.picture(action, &resource, &Host(BTreeMap::new())).to_mode();
+    let mode = |action, resource| policy.picture(action, &resource, &Host(BTreeMap::new()), &RefusesNobody).to_mode();
     assert_eq!(mode(Action::Read, Resource::key("prod", "a", "k")), 0o444);
     assert_eq!(mode(Action::Read, Resource::key("prod", "b", "k")), 0o400);
     assert_eq!(mode(Action::List, Resource::scope("prod")), 0o555);
     assert_eq!(mode(Action::List, Resource::scope("test")), 0o500);
     let nobody = policy_of(Vec::new(), RootPolicy::Deny);
-    let picture = nobody.picture(Action::Read, &Resource::key("prod", "a", "k"), &Host(BTreeMap::new()));
+    let picture =
+        nobody.picture(Action::Read, &Resource::key("prod", "a", "k"), &Host(BTreeMap::new()), &RefusesNobody);
     assert_eq!((picture.to_mode(), picture.to_xattr()), (0o400, None));
 }
 
@@ -178,7 +185,12 @@ fn a_condition_is_a_yes_to_all_and_the_decision_judges_it() {
 fn more_names_than_the_kernel_takes_make_a_picture_without_a_wrong_no() {
     let host = Host(BTreeMap::new());
     let picture = |statements: Vec<Statement>| {
-        policy_of(statements, RootPolicy::Allow).picture(Action::Read, &Resource::key("prod", "a", "k"), &host)
+        policy_of(statements, RootPolicy::Allow).picture(
+            Action::Read,
+            &Resource::key("prod", "a", "k"),
+            &host,
+            &RefusesNobody,
+        )
     };
     let most = u32::try_from(MOST_ENTRIES).unwrap() - 4;
     let users = |count: u32, effect| (100..100 + count).map(move |uid| grant(effect, Principal::User(uid), "prod/**"));

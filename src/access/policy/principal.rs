@@ -99,6 +99,17 @@ impl Principal {
         }
     }
 
+    /// Is the caller one of these?
+    pub fn any(principals: &[Self], subject: &Subject<'_>) -> Match {
+        principals.iter().map(|principal| principal.matches(subject)).fold(Match::No, |so_far, next| {
+            match (so_far, next) {
+                (Match::Yes, _) | (_, Match::Yes) => Match::Yes,
+                (Match::Unknown, _) | (_, Match::Unknown) => Match::Unknown,
+                (Match::No, Match::No) => Match::No,
+            }
+        })
+    }
+
     /// Of a condition: does it describe what was found?
     pub(super) fn describes(&self, found: &str) -> bool {
         match self {
@@ -142,6 +153,21 @@ impl fmt::Display for Principal {
 pub trait Accounts {
     fn uid(&self, user: &str) -> Result<Option<u32>, String>;
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
+}
+
+/// A host without any.
+#[cfg(test)]
+pub struct NoAccounts;
+
+#[cfg(test)]
+impl Accounts for NoAccounts {
+    fn uid(&self, _: &str) -> Result<Option<u32>, String> {
+        Ok(None)
+    }
+
+    fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+        Ok(None)
+    }
 }
 
 /// Why a text is no principal.

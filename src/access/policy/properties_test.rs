@@ -6,14 +6,14 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::access::picture::GroupDirectory;
+use crate::access::picture::{GroupDirectory, RefusesNobody};
 
-pub(super) const OWNER: u32 = 1;
+pub(in crate::access) const OWNER: u32 = 1;
 pub(super) const OWNER_GROUP: u32 = 11;
 
 /// Who is in which group; a caller's groups are what it says of the caller.
 #[derive(Debug, Clone)]
-pub(super) struct Host(pub BTreeMap<u32, BTreeSet<u32>>);
+pub(in crate::access) struct Host(pub BTreeMap<u32, BTreeSet<u32>>);
 
 impl GroupDirectory for Host {
     fn members_of(&self, gid: u32) -> Vec<u32> {
@@ -27,7 +27,7 @@ impl GroupDirectory for Host {
 
 /// A process, each fact of which is found, absent or unknown.
 #[derive(Debug, Clone)]
-pub(super) struct Process(pub [Finding<'static>; 4]);
+pub(in crate::access) struct Process(pub [Finding<'static>; 4]);
 
 impl Evidence for Process {
     fn unit(&self) -> Finding<'_> {
@@ -48,32 +48,20 @@ impl Evidence for Process {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct At(&'static str, &'static str, Part<'static>);
+pub(in crate::access) struct At(pub &'static str, &'static str, Part<'static>);
 
 impl At {
-    fn resource(&self) -> Resource<'static> {
+    pub(in crate::access) fn resource(&self) -> Resource<'static> {
         Resource::directory(self.0, self.1).with(self.2)
     }
 
     /// What its bits show.
-    fn action(&self) -> Action {
+    pub(in crate::access) fn action(&self) -> Action {
         if self.resource().is_directory() { Action::List } else { Action::Read }
     }
 }
 
-pub(super) struct NoAccounts;
-
-impl Accounts for NoAccounts {
-    fn uid(&self, _: &str) -> Result<Option<u32>, String> {
-        Ok(None)
-    }
-
-    fn gid(&self, _: &str) -> Result<Option<u32>, String> {
-        Ok(None)
-    }
-}
-
-fn principal() -> impl Strategy<Value = Principal> {
+pub(in crate::access) fn principal() -> impl Strategy<Value = Principal> {
     let simple = prop_oneof![
         6 => (0..6u32).prop_map(Principal::User),
         6 => (10..14u32).prop_map(Principal::Group),
@@ -114,19 +102,19 @@ fn statement() -> impl Strategy<Value = Statement> {
     )
 }
 
-fn statements() -> impl Strategy<Value = Vec<Statement>> {
+pub(in crate::access) fn statements() -> impl Strategy<Value = Vec<Statement>> {
     vec(statement(), 0..8)
 }
 
-pub(super) fn policy_of(statements: Vec<Statement>, root: RootPolicy) -> Policy {
+pub(in crate::access) fn policy_of(statements: Vec<Statement>, root: RootPolicy) -> Policy {
     Policy::new(statements, OWNER, OWNER_GROUP, root)
 }
 
-fn root() -> impl Strategy<Value = RootPolicy> {
+pub(in crate::access) fn root() -> impl Strategy<Value = RootPolicy> {
     prop::sample::select(vec![RootPolicy::Allow, RootPolicy::Deny])
 }
 
-fn at() -> impl Strategy<Value = At> {
+pub(in crate::access) fn at() -> impl Strategy<Value = At> {
     let path = prop::sample::select(vec!["a", "b", "ab", "a/b", "b/a", "a/a/b"]);
     let part = prop::sample::select(vec![
         Part::Key("a"),
@@ -143,11 +131,11 @@ fn at() -> impl Strategy<Value = At> {
     ]
 }
 
-fn host() -> impl Strategy<Value = Host> {
+pub(in crate::access) fn host() -> impl Strategy<Value = Host> {
     vec(btree_set(10..14u32, 0..4), 6).prop_map(|groups| Host((0..).zip(groups).collect()))
 }
 
-fn process() -> impl Strategy<Value = Process> {
+pub(in crate::access) fn process() -> impl Strategy<Value = Process> {
     let one = |values: Vec<&'static str>| {
         prop_oneof![
             1 => Just(Finding::Absent),
@@ -221,7 +209,7 @@ fn by_definition(policy: &Policy, subject: &Subject<'_>, action: Action, resourc
 }
 
 /// As far as bits can express it: whoever might meet a condition is allowed, and nobody is denied by one.
-fn without_conditions(statements: &[Statement]) -> Vec<Statement> {
+pub(in crate::access) fn without_conditions(statements: &[Statement]) -> Vec<Statement> {
     let simple = |statement: &Statement| {
         let mut statement = statement.clone();
         match statement.effect {
@@ -319,7 +307,7 @@ proptest! {
         let (one, other) = (policy_of(statements, root), policy_of(shuffled, root));
         let decide = |policy: &Policy| policy.decide(&someone.subject(), action, &at.resource()).is_allowed();
         prop_assert_eq!(decide(&one), decide(&other));
-        let picture = |policy: &Policy| policy.picture(action, &at.resource(), &host);
+        let picture = |policy: &Policy| policy.picture(action, &at.resource(), &host, &RefusesNobody);
         prop_assert_eq!(picture(&one), picture(&other));
     }
 
@@ -333,7 +321,7 @@ proptest! {
         let subject = Subject { uid, groups: &groups, groups_complete: true, evidence: &process };
         let expressible = policy_of(without_conditions(&statements), root);
         let policy = policy_of(statements, root);
-        let acl = policy.picture(at.action(), &at.resource(), &host);
+        let acl = policy.picture(at.action(), &at.resource(), &host, &RefusesNobody);
         // Root's capabilities are above the list.
         if policy.is_past_all(uid) {
             return Ok(());
@@ -358,7 +346,7 @@ proptest! {
         if policy.is_past_all(someone.uid) {
             return Ok(());
         }
-        let acl = policy.picture(Action::Read, &at.resource(), &host);
+        let acl = policy.picture(Action::Read, &at.resource(), &host, &RefusesNobody);
         let decision = policy.decide(&subject, Action::Read, &at.resource());
         prop_assert!(acl.permits(someone.uid, &groups) || !decision.is_allowed(), "{:?}", acl);
     }

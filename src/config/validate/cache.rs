@@ -47,6 +47,7 @@ pub fn read(section: &Section<'_>, base: &CacheSettings, max_bytes: &MaxBytes) -
         max_stale: duration("max_stale", base.max_stale),
         negative_ttl: duration("negative_ttl", base.negative_ttl),
         list_ttl: duration("list_ttl", base.list_ttl),
+        iam_ttl: duration("iam_ttl", base.iam_ttl),
         timeout: timeout(section).unwrap_or(base.timeout),
         max_secret_bytes: max_secret_bytes(section, max_bytes).unwrap_or(base.max_secret_bytes),
     }

@@ -6,18 +6,20 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::accounts::{self, System};
 use super::section::Section;
-use super::{Problems, as_table, unknown};
+use super::{Problems, as_table, principals, tables, unknown};
 use crate::access::Action;
-use crate::access::policy::{Actions, Effect, GlobError, Pattern, PatternError, Principal, PrincipalError, Statement};
+use crate::access::policy::{Actions, Effect, Pattern, PatternError, Principal, Statement};
 use crate::config::diagnostic::{Diagnostic, quoted};
 use crate::config::keys;
 use crate::config::settings::RootPolicy;
 use crate::config::suggest::nearest;
-use crate::config::written::{Item, Value};
+use crate::config::written::Item;
 
 const TITLE: &str = "[[grant]]";
+
+const ACTIONS_EXPECTED: &str = "a list of \"list\", \"read\" and \"read-previous\"";
+const RESOURCES_EXPECTED: &str = "a list of globs over scope/name[/key], such as [\"prod/db-*\"]";
 
 const ACTIONS: &[(&str, Action)] =
     &[("list", Action::List), ("read", Action::Read), ("read-previous", Action::ReadPrevious)];
@@ -32,20 +34,7 @@ pub struct Host<'a> {
 
 /// Reads every `[[grant]]`.
 pub fn all(root: &Section<'_>, host: &Host<'_>, problems: &Problems) -> Vec<Statement> {
-    let Some(item) = root.get("grant") else { return Vec::new() };
-    let elements = match &item.value {
-        Value::Array(elements) if elements.iter().all(|element| as_table(element).is_some()) => elements.as_slice(),
-        Value::Table(_) => {
-            problems.add(
-                wrong_type(item).help("write [[grant]], with two brackets: there may be several").at(item.key.clone()),
-            );
-            return Vec::new();
-        }
-        _ => {
-            problems.add(wrong_type(item));
-            return Vec::new();
-        }
-    };
+    let Some(elements) = tables::all(root, "grant", TITLE) else { return Vec::new() };
     let mut read: Vec<(Statement, &Item)> = Vec::new();
     let mut known: BTreeMap<_, &Item> = BTreeMap::new();
     for element in elements {
@@ -73,12 +62,6 @@ pub fn all(root: &Section<'_>, host: &Host<'_>, problems: &Problems) -> Vec<Stat
     read.into_iter().map(|(statement, _)| statement).collect()
 }
 
-fn wrong_type(item: &Item) -> Diagnostic {
-    Diagnostic::error("`grant` has the wrong type")
-        .at(item.place.clone())
-        .label(format!("expected tables {TITLE}, found {}", item.value.type_name()))
-}
-
 /// None if there is nothing to make of it.
 fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement> {
     let section = Section::new(TITLE, as_table(element)?, &[keys::GRANT], problems);
@@ -87,18 +70,9 @@ fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement
     // A grant with a mistake is left out, so that no other rule complains of what is left of it.
     let mut sound = true;
 
-    let mut principals = Vec::new();
-    for (text, item) in texts(&section, "principals", element, &mut sound) {
-        match Principal::parse(text, &System) {
-            Ok(principal) => principals.push((principal, item)),
-            Err(error) => {
-                section.add(bad_principal(text, item, &error));
-                sound = false;
-            }
-        }
-    }
+    let principals = principals::read(&section, TITLE, element, &mut sound);
     let mut actions = Actions::default();
-    for (text, item) in texts(&section, "actions", element, &mut sound) {
+    for (text, item) in tables::texts(&section, TITLE, "actions", ACTIONS_EXPECTED, element, &mut sound) {
         match ACTIONS.iter().find(|(word, _)| *word == text) {
             Some((_, action)) => actions = actions.with(*action),
             None => {
@@ -108,7 +82,7 @@ fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement
         }
     }
     let mut resources = Vec::new();
-    for (text, item) in texts(&section, "resources", element, &mut sound) {
+    for (text, item) in tables::texts(&section, TITLE, "resources", RESOURCES_EXPECTED, element, &mut sound) {
         match Pattern::parse(text) {
             Ok(pattern) => {
                 if !host.scopes.iter().any(|scope| pattern.may_match_in(scope)) {
@@ -137,35 +111,6 @@ fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement
     })
 }
 
-/// The texts of a list that must be there and hold something.
-fn texts<'a>(section: &Section<'a>, key: &'static str, grant: &Item, sound: &mut bool) -> Vec<(&'a str, &'a Item)> {
-    let expected = match key {
-        "principals" => "a list such as [\"group:airflow\", \"unit:worker.service\"]",
-        "actions" => "a list of \"list\", \"read\" and \"read-previous\"",
-        _ => "a list of globs over scope/name[/key], such as [\"prod/db-*\"]",
-    };
-    let Some(item) = section.get(key) else {
-        section.add(
-            Diagnostic::error(format!("{TITLE} has no `{key}`"))
-                .at(grant.key.clone())
-                .label(format!("expected the setting `{key}`: {expected}")),
-        );
-        *sound = false;
-        return Vec::new();
-    };
-    let found = section.texts(key, expected);
-    *sound &= found.is_some();
-    if found.as_ref().is_some_and(Vec::is_empty) {
-        section.add(
-            Diagnostic::error(format!("{} is empty, so the grant can never apply", section.name(key)))
-                .at(item.place.clone())
-                .label(format!("expected {expected}")),
-        );
-        *sound = false;
-    }
-    found.unwrap_or_default()
-}
-
 /// What a grant says, however it is put.
 fn meaning(statement: &Statement) -> (Effect, Actions, BTreeSet<Principal>, BTreeSet<Pattern>) {
     let principals = statement.principals.iter().cloned().collect();
@@ -182,76 +127,17 @@ fn bad_action(text: &str, item: &Item) -> Diagnostic {
     }
 }
 
-fn bad_principal(text: &str, item: &Item, error: &PrincipalError) -> Diagnostic {
-    let (kind, what) = text.split_once(':').unwrap_or(("", text));
-    let problem =
-        Diagnostic::error(format!("the principal {} cannot be used: {error}", quoted(text))).at(item.place.clone());
-    let did_you_mean = |problem: Diagnostic, near: Option<String>| match near {
-        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-        None => problem,
-    };
-    let is_number = !what.is_empty() && what.bytes().all(|byte| byte.is_ascii_digit());
-    match error {
-        PrincipalError::NoKind if nearest(text, ["everyone"]).is_some() => {
-            did_you_mean(problem, Some("everyone".to_owned()))
-        }
-        PrincipalError::NoKind => problem.label(format!("expected \"everyone\", or one of {}", kinds())),
-        PrincipalError::UnknownKind(_) => did_you_mean(
-            problem.label(format!("expected \"everyone\", or one of {}", kinds())),
-            nearest(kind, Principal::KINDS.iter().copied()).map(|near| format!("{near}:{what}")),
-        ),
-        PrincipalError::UnknownUser if is_number => did_you_mean(problem, Some(format!("uid:{what}"))),
-        PrincipalError::UnknownGroup if is_number => did_you_mean(problem, Some(format!("gid:{what}"))),
-        PrincipalError::UnknownUser => {
-            did_you_mean(problem, accounts::nearest_user(what).map(|near| format!("user:{near}")))
-                .note("a user who is not there yet can be named by number: \"uid:1000\"")
-        }
-        PrincipalError::UnknownGroup => {
-            did_you_mean(problem, accounts::nearest_group(what).map(|near| format!("group:{near}")))
-                .note("a group that is not there yet can be named by number: \"gid:50\"")
-        }
-        PrincipalError::NotAnId if !is_number => {
-            problem.help(format!("a name is written \"{}:{what}\"", if kind == "uid" { "user" } else { "group" }))
-        }
-        PrincipalError::UnitSuffix if !what.contains('.') => did_you_mean(problem, Some(format!("{text}.service"))),
-        PrincipalError::UnitTemplate => did_you_mean(problem, Some(text.replacen("@.", "@*.", 1))),
-        PrincipalError::ShortContainerId => did_you_mean(problem, Some(format!("{text}*"))),
-        PrincipalError::RelativePath if kind == "exe" => {
-            problem.help("write the whole path, such as \"exe:/usr/bin/psql\"")
-        }
-        PrincipalError::RelativePath => did_you_mean(problem, Some(format!("{kind}:/{what}"))),
-        PrincipalError::Glob(error) => about_globs(problem, *error),
-        PrincipalError::Lookup(_) => problem.help(
-            "see to it that names can be looked up when hushfs starts, or write the number: \"uid:1000\", \"gid:50\"",
-        ),
-        PrincipalError::Empty | PrincipalError::NotAnId | PrincipalError::UnitSuffix => problem,
-    }
-}
-
-fn kinds() -> String {
-    Principal::KINDS.iter().map(|kind| format!("\"{kind}:…\"")).collect::<Vec<_>>().join(", ")
-}
-
 fn bad_pattern(text: &str, item: &Item, error: PatternError) -> Diagnostic {
     let problem = Diagnostic::error(format!("the resource {} cannot be used: {error}", quoted(text)))
         .at(item.place.clone())
         .label("expected a glob over scope/name[/key], such as \"prod/db-*\"");
     match error {
-        PatternError::Glob(error) => about_globs(problem, error),
+        PatternError::Glob(error) => principals::about_globs(problem, error),
         PatternError::Absolute => problem.help("write it from the mountpoint on: the scope comes first"),
         PatternError::ScopeOnly => problem.help(format!("for everything in the scope write \"{text}/**\"")),
         PatternError::Impossible => problem
             .note("names are those of the files: `/` in a name, `%`, and a leading `.` or `@` are `%2F`, `%25`, `%2E` and `%40`")
             .note("what is not listed, such as `@current` and `.json`, goes with the keys that it shows"),
-    }
-}
-
-fn about_globs(problem: Diagnostic, error: GlobError) -> Diagnostic {
-    match error {
-        GlobError::Unsupported(_) | GlobError::DeepInComponent => {
-            problem.note("globs have `*` and `?` within a name, and `**` for any number of names")
-        }
-        GlobError::Empty | GlobError::EmptyComponent | GlobError::Control | GlobError::TooManyComponents => problem,
     }
 }
 

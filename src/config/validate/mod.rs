@@ -6,9 +6,12 @@ mod aws_secrets_manager;
 mod cache;
 mod files;
 mod grant;
+mod identity;
 mod local;
+mod principals;
 mod scope;
 mod section;
+mod tables;
 mod text;
 mod unknown;
 
@@ -68,7 +71,9 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let allow_other = root.boolean("allow_other").unwrap_or(false);
     let root_policy =
         root.choice("root", &[("allow", RootPolicy::Allow), ("deny", RootPolicy::Deny)]).unwrap_or(RootPolicy::Allow);
-    let host = grant::Host { scopes: scopes.keys().map(String::as_str).collect(), allow_other, root: root_policy };
+    let names: Vec<&str> = scopes.keys().map(String::as_str).collect();
+    let identities = identity::all(&root, &names, &judged.values().collect::<Vec<_>>(), &problems);
+    let host = grant::Host { scopes: names, allow_other, root: root_policy };
     let grants = grant::all(&root, &host, &problems);
 
     let config = Config {
@@ -80,7 +85,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
         audit: audit_settings,
         scopes: judged,
         grants,
-        identities: Vec::new(),
+        identities,
     };
     root.reject_unknown();
     (config, problems.0.into_inner())

@@ -81,7 +81,10 @@ impl<'a> Section<'a> {
 
     /// A table inside this one.
     pub fn inside(&self, key: &'static str, known: &[&'static str]) -> Option<Section<'a>> {
-        let title = format!("{}.{key}]", self.title.trim_end_matches(']'));
+        let title = match self.title.strip_prefix("[[") {
+            Some(_) => format!("`{key}` of {}", self.title),
+            None => format!("{}.{key}]", self.title.trim_end_matches(']')),
+        };
         let table = self.table(key, "{ method = … }")?;
         Some(Section::new(title, table, &[known], self.problems))
     }

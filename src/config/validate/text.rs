@@ -38,6 +38,12 @@ pub fn is_external_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&byte))
 }
 
+/// What STS takes: 2 to 64 characters of letters, digits and `_+=,.@-`.
+pub fn is_session_name(text: &str) -> bool {
+    (2..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
+}
+
 /// Why a text is no address of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {

@@ -44,6 +44,8 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::SCOPE,
         keys::AWS_AUTH,
         keys::GRANT,
+        keys::IDENTITY,
+        keys::IDENTITY_AWS,
     ];
     common.into_iter().chain(keys::PROVIDERS.iter().map(|provider| provider.settings)).flatten().copied()
 }
@@ -69,6 +71,8 @@ fn home_of(name: &str) -> Option<String> {
         Some(format!("`{name}` belongs in the table [audit]"))
     } else if keys::GRANT.contains(&name) {
         Some(format!("`{name}` belongs in a table [[grant]]"))
+    } else if keys::IDENTITY.contains(&name) {
+        Some(format!("`{name}` belongs in a table [[identity]]"))
     } else if keys::ROOT.contains(&name) {
         Some(format!("`{name}` belongs at the top of the file, above the first table"))
     } else {

@@ -16,8 +16,23 @@ impl Operations {
     /// Is a node of another version than the one that is known to be current?
     pub(super) fn is_previous(&self, node: &Node) -> bool {
         let (Node::Version(at, id) | Node::File(at, Some(id), _)) = node else { return false };
-        let current = self.namespace.memory().current(&at.scope, &at.path);
+        let current = self.namespace.memory().current(at);
         current.is_none_or(|good| good.value.version != *id)
+    }
+
+    /// A node as the identity sees it that the provider is asked as for this caller. A file that another identity
+    /// has looked up is not the caller's to open ([`Refusal::Unknown`], upon which the kernel looks the path up
+    /// anew): what is mapped of it into memory is of that identity.
+    pub(super) fn as_seen_by(&self, asked: &Asked, node: &Node) -> Result<Node, Refusal> {
+        let Some(scope) = node.scope() else { return Ok(node.clone()) };
+        let identity = self.judge.identity(&asked.evidence, scope)?;
+        if matches!(node, Node::File(..)) && node.identity() != identity {
+            return Err(Refusal::Unknown);
+        }
+        if let Some(label) = self.namespace.sources().label(identity) {
+            asked.under(label);
+        }
+        Ok(node.under(identity))
     }
 
     /// What a name is, for who may know of it. Nobody is asked for who may not.
@@ -29,10 +44,12 @@ impl Operations {
         deadline: Instant,
     ) -> Result<Found, Refusal> {
         self.judge.may_know_of(&asked.evidence, parent, name)?;
+        let parent = &self.as_seen_by(asked, parent)?;
         if let Some(node) = tree::of_version(parent, name) {
             self.may_know(asked, &node, deadline).await?;
         }
         let found = self.namespace.child(parent, name, deadline).await;
+        self.predict_for_others(parent);
         if !self.judge.differs_by_caller() {
             return found;
         }

@@ -7,12 +7,13 @@ use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::AppName;
 
 use super::body_limit::BodyLimit;
-use super::{names, transport};
-use crate::config::{AssumeRole, AwsSecretsManagerSettings};
+use super::{names, role, transport};
+use crate::config::AwsSecretsManagerSettings;
 use crate::provider::{Error, ErrorKind};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
@@ -52,10 +53,17 @@ fn is_http_url(url: &str) -> bool {
 /// nothing else names a region.
 pub(super) async fn build(
     settings: &AwsSecretsManagerSettings,
+    role: Option<&role::Role>,
     deadline: Duration,
     max_secret_bytes: u64,
 ) -> Result<Client, Error> {
-    let config = load(settings, deadline).await?;
+    let mut config = load(settings, deadline).await?;
+    if let Some(own) = &settings.assume_role {
+        config = assume(role::own_session(own, &host_name()), &config).await;
+    }
+    if let Some(role) = role {
+        config = assume(role.session(&host_name()).await, &config).await;
+    }
     if config.region().is_none() {
         return Err(Error::new(
             ErrorKind::Malformed,
@@ -67,9 +75,6 @@ pub(super) async fn build(
     // Only for Secrets Manager: STS has an endpoint of its own (AWS_ENDPOINT_URL_STS or the profile's).
     if let Some(url) = &settings.endpoint_url {
         builder = builder.endpoint_url(url);
-    }
-    if let Some(role) = &settings.assume_role {
-        builder = builder.credentials_provider(assume(role, &config).await);
     }
     Ok(Client::from_conf(builder.build()))
 }
@@ -103,24 +108,18 @@ async fn load(settings: &AwsSecretsManagerSettings, deadline: Duration) -> Resul
     Ok(loader.load().await)
 }
 
-async fn assume(role: &AssumeRole, config: &SdkConfig) -> AssumeRoleProvider {
-    let mut builder =
-        AssumeRoleProvider::builder(&role.role_arn).configure(config).session_name(session_name(&host_name()));
-    if let Some(id) = &role.external_id {
+/// The same configuration with the credentials of a role, taken on with those that it has.
+async fn assume(session: role::Session, config: &SdkConfig) -> SdkConfig {
+    let role::Session { role_arn, external_id, name } = session;
+    let mut builder = AssumeRoleProvider::builder(role_arn).configure(config).session_name(name);
+    if let Some(id) = external_id {
         builder = builder.external_id(id);
     }
-    builder.build().await
+    config.to_builder().credentials_provider(SharedCredentialsProvider::new(builder.build().await)).build()
 }
 
 fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
-}
-
-/// `hushfs-HOST` of the characters and length that STS takes.
-fn session_name(host: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || "=,.@-_".contains(c) { c } else { '-' };
-    let name = format!("hushfs-{}", host.trim());
-    name.chars().map(allowed).take(64).collect()
 }
 
 #[cfg(test)]
@@ -151,13 +150,5 @@ mod tests {
             ..base()
         };
         assert!(check(&fine).is_ok());
-    }
-
-    #[test]
-    fn any_host_name_makes_a_session_name_that_sts_takes() {
-        assert_eq!(session_name("web-1.example\n"), "hushfs-web-1.example");
-        assert_eq!(session_name(""), "hushfs-");
-        assert_eq!(session_name("ü b/c"), "hushfs---b-c");
-        assert_eq!(session_name(&"x".repeat(300)).len(), 64);
     }
 }

@@ -15,6 +15,7 @@ mod fetch;
 mod list;
 mod look;
 mod names;
+mod role;
 mod session;
 mod tags;
 mod transport;
@@ -22,7 +23,7 @@ mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Answer, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
+use super::{Acting, Answer, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
 use crate::config::AwsSecretsManagerSettings;
 
 /// One account, region and prefix.
@@ -33,6 +34,8 @@ pub struct AwsSecretsManager {
 /// What calls have in common; also owned by the tasks that carry batches.
 struct Shared {
     settings: AwsSecretsManagerSettings,
+    /// The role of the `[[identity]]` that this is for.
+    role: Option<role::Role>,
     /// The longest that one operation may take, retries included.
     deadline: Duration,
     max_secret_bytes: u64,
@@ -42,14 +45,21 @@ struct Shared {
 }
 
 impl AwsSecretsManager {
-    /// Checks what can be checked without reaching out. No operation takes longer than `timeout`.
+    /// Checks what can be checked without reaching out. No operation takes longer than `timeout`. With `acting`
+    /// the service is asked as that identity.
     ///
     /// # Errors
     /// [`Malformed`](super::ErrorKind::Malformed) if the region, the prefix or the endpoint can never work.
-    pub fn new(settings: AwsSecretsManagerSettings, timeout: Duration, max_secret_bytes: u64) -> Result<Self, Error> {
+    pub fn new(
+        settings: AwsSecretsManagerSettings,
+        acting: Option<Acting<'_>>,
+        timeout: Duration,
+        max_secret_bytes: u64,
+    ) -> Result<Self, Error> {
         client::check(&settings)?;
         let shared = Shared {
             settings,
+            role: acting.map(role::Role::of),
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,

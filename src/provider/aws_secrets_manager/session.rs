@@ -48,7 +48,8 @@ impl Sessions {
         if let Some(session) = &state.session {
             return Ok(session.clone());
         }
-        let client = client::build(&shared.settings, shared.deadline, shared.max_secret_bytes).await?;
+        let client =
+            client::build(&shared.settings, shared.role.as_ref(), shared.deadline, shared.max_secret_bytes).await?;
         state.made += 1;
         let session = Session { client, number: state.made };
         state.session = Some(session.clone());

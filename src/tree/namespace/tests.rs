@@ -94,11 +94,12 @@ async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_k
         format: Format::Auto,
         provider: ProviderSettings::Local(settings),
     };
-    let source = Arc::new(Source::new(scope, provider.clone()));
-    let namespace = Namespace::new(HashMap::from([(name.clone(), source)]), Arc::new(memory));
+    let built: Arc<dyn Provider> = provider.clone();
+    let sources = Sources::new([&scope].into_iter(), Vec::new(), Box::new(move |_, _| Ok(Arc::clone(&built))));
+    let namespace = Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory));
 
     let deadline = Instant::now() + Duration::from_secs(30);
-    let db = namespace.child(&Node::Scope(name.clone()), OsStr::new("db"), deadline).await.unwrap().node;
+    let db = namespace.child(&Node::Scope(name.clone(), Identity::Own), OsStr::new("db"), deadline).await.unwrap().node;
     let key = namespace.child(&db, OsStr::new("user"), deadline).await.unwrap().node;
     assert_eq!(namespace.open(&key, deadline).await.ok().unwrap().0.bytes(), b"me");
 
@@ -106,11 +107,15 @@ async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_k
     // Within the value's ttl, and past that of names.
     for seconds in [70, 140, 210] {
         clock.0.store(seconds, Ordering::Relaxed);
-        let db = answered_at_once(namespace.child(&Node::Scope(name.clone()), OsStr::new("db"), deadline)).unwrap();
+        let db =
+            answered_at_once(namespace.child(&Node::Scope(name.clone(), Identity::Own), OsStr::new("db"), deadline))
+                .unwrap();
         let key = answered_at_once(namespace.child(&db.node, OsStr::new("user"), deadline)).unwrap();
         assert_eq!(answered_at_once(namespace.open(&key.node, deadline)).unwrap().0.bytes(), b"me");
         namespace.memory().sweep(namespace.sources());
     }
     // Another secret is the provider's to tell of.
-    assert!(answered_at_once(namespace.child(&Node::Scope(name), OsStr::new("other"), deadline)).is_none());
+    assert!(
+        answered_at_once(namespace.child(&Node::Scope(name, Identity::Own), OsStr::new("other"), deadline)).is_none()
+    );
 }

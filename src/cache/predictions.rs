@@ -1,0 +1,193 @@
+//! What the providers' IAM is expected to say: for permission bits and for people. Never waited for by a reader,
+//! and never a reason to refuse one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::clock::Clock;
+use super::source::Source;
+use crate::config::{ActsAs, ScopeName};
+use crate::provider::{Error, Identity, Permission, SecretName};
+use crate::tree::{SecretNode, SecretPath};
+
+/// Secrets that are asked about together.
+const TOGETHER: usize = 100;
+/// How long nobody is asked after a failure that passes; longer, where the service says so.
+const PAUSE: Duration = Duration::from_secs(30);
+/// The share of `iam_ttl` after which an answer is asked for anew.
+const REFRESH_AT: f64 = 0.8;
+
+/// An answer, and how old it is.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    pub permission: Permission,
+    pub age: Duration,
+}
+
+/// What the answers are about: one identity's rights in one scope. Where the service is told which user asks,
+/// its answer is the same for all of them.
+type Whose = (ScopeName, Identity);
+
+/// Answers by secret, as the identity sees it.
+pub struct Predictions {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<SecretNode, (Permission, Duration)>,
+    asking: HashSet<Whose>,
+    /// Nobody is asked until then.
+    paused: HashMap<Whose, Duration>,
+}
+
+impl Predictions {
+    pub fn new(clock: Arc<dyn Clock>, runtime: Handle) -> Self {
+        Self { state: Mutex::default(), clock, runtime }
+    }
+
+    /// What is expected, if that is not too old. `lifetime` is the scope's `iam_ttl`.
+    pub fn of(&self, at: &SecretNode, lifetime: Duration) -> Option<Prediction> {
+        let now = self.clock.now();
+        let state = self.state();
+        let (permission, asked) = state.known.get(&of_all_users(at))?;
+        let age = now.saturating_sub(*asked);
+        (age < lifetime).then(|| Prediction { permission: permission.clone(), age })
+    }
+
+    /// Has the service asked about these secrets in the background, those of whom enough is known left out.
+    /// `own` is the scope as its own identity sees it, which asks; `acts_as` is the identity asked about.
+    pub fn ask_behind<'a>(
+        self: &Arc<Self>,
+        own: &Arc<Source>,
+        identity: Identity,
+        acts_as: Option<&ActsAs>,
+        paths: impl Iterator<Item = &'a SecretPath>,
+    ) {
+        let lifetime = own.scope.cache.iam_ttl;
+        let whose = (own.scope.name.clone(), class(identity));
+        let now = self.clock.now();
+        let wanted: Vec<SecretPath> = {
+            let mut state = self.state();
+            if lifetime.is_zero() || state.asking.contains(&whose) || state.is_paused(&whose, now) {
+                return;
+            }
+            let is_due = |path: &&SecretPath| {
+                let known = state.known.get(&place(&whose, path));
+                known.is_none_or(|(_, asked)| now.saturating_sub(*asked) >= lifetime.mul_f64(REFRESH_AT))
+            };
+            let wanted: Vec<SecretPath> = paths.filter(is_due).cloned().collect();
+            if wanted.is_empty() {
+                return;
+            }
+            state.asking.insert(whose.clone());
+            wanted
+        };
+        let asking = Asking { predictions: Arc::clone(self), whose };
+        let (own, acts_as) = (Arc::clone(own), acts_as.cloned());
+        self.runtime.spawn(async move {
+            for paths in wanted.chunks(TOGETHER) {
+                if let Err(error) = asking.ask(&own, acts_as.clone(), paths).await {
+                    let scope = &own.scope.name;
+                    tracing::debug!(%scope, kind = error.kind.as_str(), "nothing is predicted: {error}");
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Asks about one secret now, for who can wait, whatever is known.
+    ///
+    /// # Errors
+    /// Why the service does not say.
+    pub async fn ask_now(
+        self: &Arc<Self>,
+        own: &Arc<Source>,
+        identity: Identity,
+        acts_as: Option<&ActsAs>,
+        path: &SecretPath,
+    ) -> Result<Permission, Error> {
+        let whose = (own.scope.name.clone(), class(identity));
+        let answers = own.clone().permissions(acts_as.cloned(), vec![path.name().clone()]).await?;
+        let permission = answers.into_iter().next().ok_or_else(|| {
+            Error::new(crate::provider::ErrorKind::Malformed, "no answer about the secret that was asked about")
+        })?;
+        self.state().known.insert(place(&whose, path), (permission.clone(), self.clock.now()));
+        Ok(permission)
+    }
+
+    /// Forgets what is too old.
+    pub fn sweep(&self, lifetime_of: impl Fn(&ScopeName) -> Option<Duration>) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.known.retain(|at, (_, asked)| lifetime_of(&at.scope).is_some_and(|it| now.saturating_sub(*asked) < it));
+        state.paused.retain(|_, until| now < *until);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is one call on one map: a panic leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_paused(&self, whose: &Whose, now: Duration) -> bool {
+        self.paused.get(whose).is_some_and(|until| now < *until)
+    }
+}
+
+/// Takes the question off the list when it ends, also by a panic.
+struct Asking {
+    predictions: Arc<Predictions>,
+    whose: Whose,
+}
+
+impl Asking {
+    async fn ask(&self, own: &Arc<Source>, acts_as: Option<ActsAs>, paths: &[SecretPath]) -> Result<(), Error> {
+        let names: Vec<SecretName> = paths.iter().map(|path| path.name().clone()).collect();
+        let asked = own.clone().permissions(acts_as, names).await;
+        let now = self.predictions.clock.now();
+        let mut state = self.predictions.state();
+        match asked {
+            Ok(answers) => {
+                let answers = paths.iter().zip(answers);
+                state.known.extend(answers.map(|(path, answer)| (place(&self.whose, path), (answer, now))));
+                Ok(())
+            }
+            Err(error) => {
+                let lifetime = own.scope.cache.iam_ttl;
+                let pause = if error.kind.is_outage() { PAUSE.min(lifetime) } else { lifetime };
+                let until = now.saturating_add(error.retry_after.unwrap_or_default().max(pause));
+                state.paused.insert(self.whose.clone(), until);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.predictions.state().asking.remove(&self.whose);
+    }
+}
+
+/// The identity whatever user asks.
+fn class(identity: Identity) -> Identity {
+    match identity {
+        Identity::Own => Identity::Own,
+        Identity::Other { index, .. } => Identity::Other { index, user: None },
+    }
+}
+
+fn of_all_users(at: &SecretNode) -> SecretNode {
+    SecretNode { identity: class(at.identity), ..at.clone() }
+}
+
+fn place((scope, identity): &Whose, path: &SecretPath) -> SecretNode {
+    SecretNode { scope: scope.clone(), identity: *identity, path: path.clone() }
+}

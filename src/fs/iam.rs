@@ -1,0 +1,74 @@
+//! What the providers are known, or expected, to refuse of one node: from the tree's places and memory's answers
+//! to the questions of permission bits. Asks nobody.
+
+use std::sync::Arc;
+
+use crate::access::Assignment;
+use crate::cache::Source;
+use crate::config::ScopeName;
+use crate::provider::{Identity, Known, VersionSelector};
+use crate::tree::{Namespace, Node, SecretNode};
+
+/// One node, whoever looks at it.
+pub struct IamOf<'a> {
+    pub node: &'a Node,
+    pub namespace: &'a Namespace,
+    pub assignment: &'a Assignment,
+}
+
+impl IamOf<'_> {
+    /// Is every identity of the node's scope refused its listing? Then the directory can only be passed.
+    pub fn refuses_all_listing(&self) -> bool {
+        let Node::Scope(scope, _) = self.node else { return false };
+        let Some(own) = self.own(scope) else { return false };
+        let is_refused = |identity| self.namespace.memory().is_listable(scope, identity, &own.names()) == Known::No;
+        let mut others = self.assignment.in_scope(scope).map(|(index, _)| index);
+        is_refused(Identity::Own)
+            && others.all(|index| {
+                let mut known = self.seen(scope).into_iter().filter(|it| is_number(*it, index)).peekable();
+                known.peek().is_some() && known.all(is_refused)
+            })
+    }
+
+    /// Is it known, or expected, that the provider refuses this identity?
+    pub fn refuses_identity(&self, identity: Identity) -> bool {
+        let (at, version) = match self.node {
+            Node::Root | Node::Scope(..) | Node::Link(..) => return false,
+            Node::Directory(at) | Node::File(at, None, _) => (at, VersionSelector::Current),
+            Node::Version(at, id) | Node::File(at, Some(id), _) => (at, VersionSelector::Named(id.clone())),
+        };
+        let at = SecretNode { identity, ..at.clone() };
+        let Some(own) = self.own(&at.scope) else { return false };
+        let memory = self.namespace.memory();
+        let refused = match memory.is_readable(&at, &version, &own.values()) {
+            Known::Yes => false,
+            Known::No => true,
+            Known::Unknown if version == VersionSelector::Current => {
+                let expected = memory.predictions.of(&at, own.scope.cache.iam_ttl);
+                expected.is_some_and(|it| it.permission.read == Known::No)
+            }
+            Known::Unknown => false,
+        };
+        // What is below it is another matter.
+        refused && (!matches!(self.node, Node::Directory(_)) || self.has_nothing_below(&at, &own))
+    }
+
+    fn has_nothing_below(&self, at: &SecretNode, own: &Source) -> bool {
+        let seen = self.namespace.sources().known(&at.scope, at.identity);
+        let source = seen.as_deref().unwrap_or(own);
+        self.namespace.memory().known_presence(source, &at.path).is_some_and(|it| it.children == Known::No)
+    }
+
+    fn own(&self, scope: &ScopeName) -> Option<Arc<Source>> {
+        self.namespace.sources().own().get(scope).cloned()
+    }
+
+    /// Those that somebody has come with.
+    pub fn seen(&self, scope: &ScopeName) -> Vec<Identity> {
+        if self.assignment.is_empty() { Vec::new() } else { self.namespace.sources().identities_in(scope) }
+    }
+}
+
+fn is_number(identity: Identity, number: usize) -> bool {
+    matches!(identity, Identity::Other { index, .. } if index == number)
+}

@@ -1,0 +1,50 @@
+//! When the providers are asked about permissions: behind readers' backs, who never wait for it.
+
+use super::Operations;
+use crate::provider::{Identity, Known};
+use crate::tree::{Entry, Node, SecretPath};
+
+impl Operations {
+    /// Somebody looks at a directory of secrets: their bits should show what the providers think.
+    pub(super) fn predict(&self, node: &Node, entries: &[Entry]) {
+        let secrets = || {
+            entries.iter().filter_map(|entry| match &entry.found.node {
+                Node::Directory(at) if entry.found.holds.secret == Known::Yes => Some(&at.path),
+                _ => None,
+            })
+        };
+        match node {
+            Node::Scope(..) | Node::Directory(_) => {
+                self.ask_behind(node, Identity::Own, secrets());
+                for identity in self.others(node) {
+                    self.ask_behind(node, identity, secrets());
+                }
+                self.predict_for_others(node);
+            }
+            Node::Root | Node::Version(..) | Node::File(..) | Node::Link(..) => {}
+        }
+    }
+
+    /// Somebody looks at the keys of a secret: what the provider thinks of them its answer tells, but not what it
+    /// thinks of those with other identities, whom the same bits show.
+    pub(super) fn predict_for_others(&self, node: &Node) {
+        let Node::Directory(at) = node else { return };
+        for identity in self.others(node) {
+            self.ask_behind(node, identity, std::iter::once(&at.path));
+        }
+    }
+
+    /// The identities of a node's scope besides its own.
+    fn others(&self, node: &Node) -> Vec<Identity> {
+        let Some(scope) = node.scope() else { return Vec::new() };
+        let numbers = self.judge.assignment().in_scope(scope).map(|(index, _)| index);
+        numbers.map(|index| Identity::Other { index, user: None }).collect()
+    }
+
+    fn ask_behind<'a>(&self, node: &Node, identity: Identity, paths: impl Iterator<Item = &'a SecretPath>) {
+        let Some(own) = node.scope().and_then(|scope| self.namespace.sources().own().get(scope)) else { return };
+        let settings = self.judge.assignment().settings(identity);
+        let acts_as = settings.map(|settings| &settings.acts_as);
+        self.namespace.memory().predictions.ask_behind(own, identity, acts_as, paths);
+    }
+}

@@ -1,0 +1,27 @@
+//! As whom a provider is asked.
+
+use crate::config::ActsAs;
+
+/// Who a provider takes us for. What one has been given is never another's: every memory of an answer is kept
+/// under the identity that it was given to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Identity {
+    /// The scope's own.
+    #[default]
+    Own,
+    /// An `[[identity]]`.
+    Other {
+        /// Which, counted from 0 in reading order.
+        index: usize,
+        /// The caller's user, where the service is told who that is.
+        user: Option<u32>,
+    },
+}
+
+/// An identity as the one who must take it on needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Acting<'a> {
+    pub acts_as: &'a ActsAs,
+    /// The caller's user, where [`ActsAs::names_the_user`].
+    pub user: Option<u32>,
+}
