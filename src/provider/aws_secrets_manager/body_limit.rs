@@ -20,10 +20,14 @@ pub(super) struct BodyLimit {
 }
 
 impl BodyLimit {
+    pub(super) fn of(limit: u64) -> Self {
+        Self { limit }
+    }
+
     /// Room for one value of `max_secret_bytes`, each byte escaped as `\u00XX` at worst, and for a page
     /// of a listing with every tag that 100 secrets may have.
     pub(super) fn for_values_up_to(max_secret_bytes: u64) -> Self {
-        Self { limit: max_secret_bytes.saturating_mul(6).saturating_add(8 << 20) }
+        Self::of(max_secret_bytes.saturating_mul(6).saturating_add(8 << 20))
     }
 }
 

@@ -12,12 +12,15 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::AppName;
 
 use super::body_limit::BodyLimit;
-use super::{names, role, transport};
+use super::{iam, names, role, transport};
 use crate::config::AwsSecretsManagerSettings;
 use crate::provider::{Error, ErrorKind};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
 const ATTEMPTS: u32 = 2;
+
+/// GetCallerIdentity answers three short texts.
+const MOST_OF_STS: u64 = 64 << 10;
 
 /// Refuses settings that no network could make work.
 pub(super) fn check(settings: &AwsSecretsManagerSettings) -> Result<(), Error> {
@@ -49,26 +52,33 @@ fn is_http_url(url: &str) -> bool {
     })
 }
 
-/// Makes the client. Reads the SDK's configuration files; asks the instance metadata service where
+/// What a scope talks to, all with the same credentials and through the same transport.
+pub(super) struct Clients {
+    pub(super) secrets: Client,
+    pub(super) sts: aws_sdk_sts::Client,
+    pub(super) iam: iam::Place,
+}
+
+/// Makes the clients. Reads the SDK's configuration files; asks the instance metadata service where
 /// nothing else names a region.
 pub(super) async fn build(
     settings: &AwsSecretsManagerSettings,
     role: Option<&role::Role>,
     deadline: Duration,
     max_secret_bytes: u64,
-) -> Result<Client, Error> {
+) -> Result<Clients, Error> {
     let mut config = load(settings, deadline).await?;
-    if let Some(own) = &settings.assume_role {
-        config = assume(role::own_session(own, &host_name()), &config).await;
-    }
-    if let Some(role) = role {
-        config = assume(role.session(&host_name()).await, &config).await;
-    }
     if config.region().is_none() {
         return Err(Error::new(
             ErrorKind::Malformed,
             "AWS configuration: no region; set `region` in the scope, AWS_REGION, or a region in the profile",
         ));
+    }
+    if let Some(own) = &settings.assume_role {
+        config = assume(role::own_session(own, &host_name()), &config).await;
+    }
+    if let Some(role) = role {
+        config = assume(role.session(&host_name()).await, &config).await;
     }
     let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config)
         .interceptor(BodyLimit::for_values_up_to(max_secret_bytes));
@@ -76,7 +86,12 @@ pub(super) async fn build(
     if let Some(url) = &settings.endpoint_url {
         builder = builder.endpoint_url(url);
     }
-    Ok(Client::from_conf(builder.build()))
+    let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(BodyLimit::of(MOST_OF_STS)).build();
+    Ok(Clients {
+        secrets: Client::from_conf(builder.build()),
+        sts: aws_sdk_sts::Client::from_conf(sts),
+        iam: iam::Place::of(&config, settings.endpoint_url.as_deref()),
+    })
 }
 
 async fn load(settings: &AwsSecretsManagerSettings, deadline: Duration) -> Result<SdkConfig, Error> {

@@ -158,12 +158,15 @@ impl Value {
                 ),
             ));
         }
+        if let Some(arn) = &self.arn {
+            shared.known.met(name.as_str(), arn);
+        }
         Ok(Fetched {
             payload: Payload { raw: Secret::from_vec(bytes)?, keys: None },
             version: self.version.filter(|id| !id.is_empty()).ok_or_else(|| lacks("version id"))?,
             created: self.created.and_then(|date| SystemTime::try_from(date).ok()),
             source: self.arn.unwrap_or_else(|| name.as_str().to_owned()),
-            tags: shared.tags.of(name.as_str()),
+            tags: shared.known.tags(name.as_str()),
         })
     }
 }

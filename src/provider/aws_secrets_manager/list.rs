@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 
-use super::{Shared, tags};
+use super::Shared;
+use super::known::About;
 use crate::provider::{Error, Listed, Listing, SecretName};
 
 /// As many as the service gives at a time.
@@ -17,23 +18,18 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
     let session = shared.sessions.get(shared).await?;
     let request = session.client.list_secrets().set_filters(filters);
     let mut pages = request.max_results(PAGE).into_paginator().send();
-    let (mut listing, mut known_tags) = (Listing::default(), HashMap::new());
+    let (mut listing, mut known) = (Listing::default(), HashMap::new());
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| shared.sessions.failed(&session, "ListSecrets", &error))?;
         for entry in page.secret_list.unwrap_or_default() {
-            add(entry, prefix, &mut listing, &mut known_tags);
+            add(entry, prefix, &mut listing, &mut known);
         }
     }
-    shared.tags.replace(known_tags);
+    shared.known.replace(known);
     Ok(listing)
 }
 
-fn add(
-    entry: SecretListEntry,
-    prefix: &str,
-    listing: &mut Listing,
-    known_tags: &mut HashMap<String, Vec<(String, String)>>,
-) {
+fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, known: &mut HashMap<String, About>) {
     let Some(full) = entry.name.filter(|_| entry.deleted_date.is_none()) else { return };
     // The service's filter has been looser than a prefix of the whole name.
     let Some(name) = full.strip_prefix(prefix) else { return };
@@ -43,9 +39,8 @@ fn add(
     };
     let changed = entry.last_changed_date.or(entry.created_date);
     listing.secrets.push(Listed { name, changed: changed.and_then(|date| SystemTime::try_from(date).ok()) });
-    let tags = tags::pairs(entry.tags);
-    if !tags.is_empty() {
-        known_tags.insert(full, tags);
+    if let Some(about) = About::new(entry.arn, entry.tags) {
+        known.insert(full, about);
     }
 }
 

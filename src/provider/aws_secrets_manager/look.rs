@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
+use super::Shared;
+use super::known::About;
 use super::list::names_starting_with;
 use super::names::FullName;
-use super::{Shared, tags};
 use crate::provider::{Error, ErrorKind, Known, Presence, SecretName};
 
 /// Filtered listings may have empty pages; after so many it is not worth knowing.
@@ -44,7 +45,7 @@ async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<Sys
         return Ok((Known::No, None));
     }
     let changed = answer.last_changed_date.or(answer.created_date);
-    shared.tags.remember(name.as_str(), tags::pairs(answer.tags));
+    shared.known.remember(name.as_str(), About::new(answer.arn, answer.tags));
     Ok((Known::Yes, changed.and_then(|date| SystemTime::try_from(date).ok())))
 }
 

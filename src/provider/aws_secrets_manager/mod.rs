@@ -4,27 +4,30 @@
 //! byte for byte and never as keys of its own. Versions are version ids or staging labels. Secrets that
 //! are scheduled for deletion are not there.
 //!
-//! One question is one call, but for two cases: [`Provider::look`] asks for the secret and for secrets
-//! below it at once, and many reads at once share calls (see `batch`).
+//! One question is one call, but for three cases: [`Provider::look`] asks for the secret and for secrets
+//! below it at once, many reads at once share calls (see `batch`), and what IAM says of many secrets takes
+//! as many calls as their number and the policies ask for (see `iam`).
 
 mod batch;
 mod body_limit;
 mod client;
 mod error;
 mod fetch;
+mod iam;
+mod known;
 mod list;
 mod look;
 mod names;
 mod role;
 mod session;
-mod tags;
 mod transport;
+mod whoami;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, Answer, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
-use crate::config::AwsSecretsManagerSettings;
+use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector};
+use crate::config::{ActsAs, AwsSecretsManagerSettings};
 
 /// One account, region and prefix.
 pub struct AwsSecretsManager {
@@ -40,7 +43,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
-    tags: tags::Tags,
+    known: known::Known,
     batches: batch::Batches,
 }
 
@@ -64,7 +67,7 @@ impl AwsSecretsManager {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
-            tags: tags::Tags::default(),
+            known: known::Known::default(),
             batches: batch::Batches::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -88,7 +91,11 @@ impl Provider for AwsSecretsManager {
         Box::pin(fetch::fetch(&self.shared, name, version))
     }
 
+    fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
+        Box::pin(iam::permissions(&self.shared, identity, names))
+    }
+
     fn whoami(&self) -> Answer<'_, String> {
-        Box::pin(std::future::ready(Err(Error::new(super::ErrorKind::Malformed, "not asked"))))
+        Box::pin(whoami::whoami(&self.shared))
     }
 }

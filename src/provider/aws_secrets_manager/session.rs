@@ -5,13 +5,14 @@
 //! the files as they are then.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use super::{Shared, client, error};
+use super::{Shared, client, error, iam};
 use crate::provider::{Error, ErrorKind};
 
 /// Empty until the first call, and after a failure to make a client.
@@ -29,6 +30,10 @@ struct State {
 #[derive(Clone)]
 pub(super) struct Session {
     pub(super) client: Client,
+    pub(super) sts: aws_sdk_sts::Client,
+    pub(super) iam: iam::Place,
+    /// Whose credentials these are: given up with them.
+    pub(super) caller: Arc<OnceCell<String>>,
     number: u64,
 }
 
@@ -48,10 +53,10 @@ impl Sessions {
         if let Some(session) = &state.session {
             return Ok(session.clone());
         }
-        let client =
+        let client::Clients { secrets, sts, iam } =
             client::build(&shared.settings, shared.role.as_ref(), shared.deadline, shared.max_secret_bytes).await?;
         state.made += 1;
-        let session = Session { client, number: state.made };
+        let session = Session { client: secrets, sts, iam, caller: Arc::default(), number: state.made };
         state.session = Some(session.clone());
         Ok(session)
     }
