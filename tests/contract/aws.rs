@@ -94,7 +94,7 @@ impl Aws {
     }
 }
 
-fn policy(statements: &str) -> String {
+pub fn policy(statements: &str) -> String {
     format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#)
 }
 

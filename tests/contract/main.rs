@@ -14,5 +14,9 @@ mod suite;
 mod aws;
 #[cfg(feature = "aws")]
 mod aws_faults;
+#[cfg(feature = "aws")]
+mod aws_iam;
+#[cfg(feature = "aws")]
+mod aws_policies;
 #[cfg(feature = "local")]
 mod local;

@@ -30,11 +30,15 @@ impl Account {
         account
     }
 
-    /// Adds a profile with these keys, whose STS is at `sts`.
-    pub fn profile(&self, name: &str, (id, secret): (&str, &str), sts: &str) {
+    /// Adds a profile with these keys, whose STS and IAM are at `url`.
+    pub fn profile(&self, name: &str, keys: (&str, &str), url: &str) {
+        self.profile_with_iam(name, keys, url, url);
+    }
+
+    pub fn profile_with_iam(&self, name: &str, (id, secret): (&str, &str), sts: &str, iam: &str) {
         self.raw_profile(&format!(
             "[profile {name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nservices = {name}\n\
-             [services {name}]\nsts =\n  endpoint_url = {sts}\n"
+             [services {name}]\nsts =\n  endpoint_url = {sts}\niam =\n  endpoint_url = {iam}\n"
         ));
     }
 
@@ -58,6 +62,12 @@ impl Account {
     pub async fn tag(&self, name: &str, key: &str, value: &str) {
         let tag = aws_sdk_secretsmanager::types::Tag::builder().key(key).value(value).build();
         self.root.tag_resource().secret_id(name).tags(tag).send().await.expect("tag");
+    }
+
+    /// With the characters that the service puts behind the name.
+    pub async fn arn(&self, name: &str) -> String {
+        let answer = self.root.describe_secret().secret_id(name).send().await.expect("describe");
+        answer.arn.expect("an ARN")
     }
 
     /// A new current version; gives its id.

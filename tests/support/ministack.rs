@@ -104,6 +104,20 @@ impl MiniStack {
         self.iam(&["role", name, trust, policy])
     }
 
+    /// Makes many roles that anyone may take on, as (name, policy, permissions boundary).
+    pub fn roles(&self, roles: &[(String, Option<String>, Option<String>)]) {
+        let role = |(name, policy, boundary): &(String, Option<String>, Option<String>)| serde_json::json!({"name": name, "policy": policy, "boundary": boundary});
+        let list: Vec<_> = roles.iter().map(role).collect();
+        let file = self.folder.path().join("roles.json");
+        std::fs::write(&file, serde_json::to_vec(&list).expect("JSON")).expect("a file");
+        self.iam(&["roles", file.to_str().expect("text")]);
+    }
+
+    /// Gives a secret a policy of its own.
+    pub fn secret_policy(&self, name: &str, policy: &str) {
+        self.iam(&["secret-policy", name, policy]);
+    }
+
     fn iam(&self, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/iam.py");
         let output = Command::new(&self.python)

@@ -14,6 +14,7 @@ pub mod ministack;
 pub mod missing;
 pub mod own_process;
 pub mod plain;
+pub mod second_opinion;
 pub mod store;
 pub mod tls;
 pub mod users;

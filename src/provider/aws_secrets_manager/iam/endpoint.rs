@@ -11,8 +11,8 @@ pub(super) struct Endpoint {
 
 /// IAM's endpoint, or why there is none to ask.
 ///
-/// What names it: AWS_ENDPOINT_URL_IAM, `iam` in the profile's `services` section, AWS_ENDPOINT_URL, or the
-/// profile's `endpoint_url`. Where nothing does, it is the partition's own, unless the scope is at an
+/// What names it: AWS_ENDPOINT_URL_IAM, AWS_ENDPOINT_URL, `iam` in the profile's `services` section, or the
+/// profile's `endpoint_url`, in the SDK's order. Where nothing does, it is the partition's own, unless the scope is at an
 /// endpoint of its own: that account may be no account of AWS, which then must not be asked about it.
 pub(super) fn iam(config: &SdkConfig, scope_has_its_own: bool) -> Result<Endpoint, String> {
     let region = config.region().map(AsRef::as_ref).unwrap_or_default();
