@@ -358,22 +358,6 @@ fn a_secret_that_the_answer_leaves_out_is_unknown_and_an_endless_answer_ends() {
 }
 
 #[test]
-fn a_hundred_and_fifty_secrets_take_two_questions() {
-    run(test_name!(), async |aws| {
-        let provider = behind_proxy(&aws).await;
-        let names: Vec<String> = (0..149).map(|number| format!("s{number}")).collect();
-        aws.put_all(&names, MARK.as_bytes()).await;
-        suite::listing(&*provider).await;
-        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-        names.push("db");
-        ask(&*provider, None, &names).await;
-        assert_eq!(aws.proxy.calls("SimulatePrincipalPolicy"), 2);
-        assert_eq!(aws.proxy.calls("DescribeSecret"), 0);
-        ask(&*provider, None, &[]).await;
-    });
-}
-
-#[test]
 fn what_policies_ask_of_single_secrets_is_asked_again_those_with_the_same_tags_together() {
     run(test_name!(), async |aws| {
         let teams = [("a", Some("data")), ("b", Some("data")), ("c", Some("web")), ("d", None), ("e", Some("data"))];
@@ -385,22 +369,78 @@ fn what_policies_ask_of_single_secrets_is_asked_again_those_with_the_same_tags_t
         }
         let by_team = r#"{"Effect":"Allow","Action":"secretsmanager:*","Resource":"*",
             "Condition":{"StringEquals":{"aws:ResourceTag/team":"data"}}}"#;
-        let (id, secret) = aws.account.server.user("reader", &policy(ASKING));
-        let question = serde_json::json!([{
-            "principal": format!("{ACCOUNT}:user/reader"), "boundary": null, "context": {},
-            "policies": [serde_json::from_str::<serde_json::Value>(&policy(by_team)).unwrap()],
-            "resource": aws.account.arn("prod/a").await,
-        }]);
-        // MiniStack answers about the first secret of a question only, and without tags.
-        let iam = SecondOpinion::on(&question);
-        let proxy = FaultProxy::start(iam.address());
-        aws.account.profile_with_iam("reader", (&id, &secret), &aws.account.server.url(), &proxy.url());
-        let provider = suite::build(aws.scope_as("reader", |_| {}));
+        let (provider, iam) = with_full_iam(&aws, by_team).await;
         let names = teams.map(|(name, _)| name);
         let answers = ask(&*provider, None, &names).await;
         let known: Vec<_> = answers.iter().map(|answer| answer.read).collect();
         assert_eq!(known, [Known::Yes, Known::Yes, Known::No, Known::Unknown, Known::Yes]);
         assert!(answers[3].why.contains("aws:ResourceTag/team"), "{}", answers[3].why);
-        assert_eq!(proxy.calls("SimulatePrincipalPolicy"), 3, "all, those of data, those of web");
+        assert_eq!(iam.proxy.calls("SimulatePrincipalPolicy"), 3, "all, those of data, those of web");
+    });
+}
+
+/// An IAM that does all that AWS does, for one user, and a proxy in front of it. MiniStack answers about one
+/// secret of a question only, and without tags.
+struct FullIam {
+    proxy: FaultProxy,
+    _server: SecondOpinion,
+}
+
+/// A provider with the keys of a new user `reader`, whom that IAM knows with this statement.
+async fn with_full_iam(aws: &Aws, statement: &str) -> (std::sync::Arc<dyn Provider>, FullIam) {
+    aws.put("asked", MARK.as_bytes()).await;
+    let question = serde_json::json!([{
+        "principal": format!("{ACCOUNT}:user/reader"), "boundary": null, "context": {},
+        "policies": [serde_json::from_str::<serde_json::Value>(&policy(statement)).unwrap()],
+        "resource": aws.account.arn("prod/asked").await,
+    }]);
+    let server = SecondOpinion::on(&question);
+    let proxy = FaultProxy::start(server.address());
+    let asking = allow(
+        r#"["secretsmanager:ListSecrets","secretsmanager:DescribeSecret","secretsmanager:GetResourcePolicy"]"#,
+        "*",
+    );
+    let (id, secret) = aws.account.server.user("reader", &policy(&asking));
+    aws.account.profile_with_iam("reader", (&id, &secret), &aws.account.server.url(), &proxy.url());
+    (suite::build(aws.scope_as("reader", |_| {})), FullIam { proxy, _server: server })
+}
+
+#[test]
+fn a_hundred_and_fifty_secrets_take_two_questions_and_each_gets_its_own_answer() {
+    run(test_name!(), async |aws| {
+        let names: Vec<String> = (0..150).map(|number| format!("s{number}")).collect();
+        aws.put_all(&names, MARK.as_bytes()).await;
+        let some = format!(
+            r#"{{"Effect":"Allow","Action":"secretsmanager:*","NotResource":"{SECRETS}/s?7-*"}},
+            {{"Effect":"Deny","Action":"*","Resource":"{SECRETS}/s1?-*"}}"#
+        );
+        let (provider, iam) = with_full_iam(&aws, &some).await;
+        suite::listing(&*provider).await;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let answers = ask(&*provider, None, &names).await;
+        for (name, answer) in names.iter().zip(answers) {
+            let denied = name.len() == 3 && (name.ends_with('7') || name.starts_with("s1"));
+            assert_eq!(answer.read, if denied { Known::No } else { Known::Yes }, "{name}: {}", answer.why);
+        }
+        assert_eq!(iam.proxy.calls("SimulatePrincipalPolicy"), 2);
+        assert_eq!(aws.proxy.calls("DescribeSecret"), 0);
+        assert_eq!(aws.proxy.calls("GetResourcePolicy"), 8, "for s27, s37 … s97");
+        assert!(ask(&*provider, None, &[]).await.is_empty());
+    });
+}
+
+#[test]
+fn what_is_said_of_many_secrets_together_is_said_of_none_of_them() {
+    run(test_name!(), async |aws| {
+        let provider = behind_proxy(&aws).await;
+        aws.put("other", MARK.as_bytes()).await;
+        let arns = [aws.account.arn("prod/db").await, aws.account.arn("prod/other").await];
+        aws.proxy
+            .set("SimulatePrincipalPolicy", page(&arns.each_ref().map(|arn| (arn.as_str(), "explicitDeny")), None));
+        // Asked about alone, each of them is what the question is about.
+        let both = ask(&*provider, None, &["db", "other"]).await;
+        let known: Vec<_> = both.iter().map(|answer| answer.read).collect();
+        assert_eq!(known, [Known::No, Known::No]);
+        assert_eq!(aws.proxy.calls("SimulatePrincipalPolicy"), 3);
     });
 }

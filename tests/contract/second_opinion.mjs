@@ -64,18 +64,25 @@ async function simulate(rows, form) {
   const given = keys.map((key) => key.toLowerCase())
   const missing = conditionKeys([...row.policies, ...(row.boundary ? [row.boundary] : [])])
     .filter((key) => !given.includes(key.toLowerCase()))
+  // As AWS does since it answers once for an action: the strictest decision of all, then each by itself.
+  const strictness = ['allowed', 'implicitDeny', 'explicitDeny']
   let results = ''
+  let strictest = 0
   for (const resource of numbered((n) => `ResourceArns.member.${n}`)) {
     const decision = words[await decide({ ...row, resource }, context)]
+    strictest = Math.max(strictest, strictness.indexOf(decision))
     results +=
-      `<member><EvalActionName>secretsmanager:GetSecretValue</EvalActionName>` +
-      `<EvalResourceName>${escaped(resource)}</EvalResourceName><EvalDecision>${decision}</EvalDecision>` +
+      `<member><EvalResourceName>${escaped(resource)}</EvalResourceName>` +
+      `<EvalResourceDecision>${decision}</EvalResourceDecision>` +
       `<MatchedStatements/><MissingContextValues>${members(missing)}</MissingContextValues></member>`
   }
   return [
     200,
     `<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult><IsTruncated>false</IsTruncated>` +
-      `<EvaluationResults>${results}</EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>`,
+      `<EvaluationResults><member><EvalActionName>secretsmanager:GetSecretValue</EvalActionName>` +
+      `<EvalResourceName>${escaped(form.get('ResourceArns.member.1'))}</EvalResourceName>` +
+      `<EvalDecision>${strictness[strictest]}</EvalDecision>` +
+      `<ResourceSpecificResults>${results}</ResourceSpecificResults></member></EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>`,
   ]
 }
 

@@ -6,7 +6,11 @@ use aws_smithy_xml::decode::{Document, ScopedDecoder, XmlDecodeError, try_data};
 /// One page of SimulatePrincipalPolicy.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
+    /// Of single resources.
     pub(super) results: Vec<Evaluation>,
+    /// Of all resources of the question together, the strictest that any of them has, whatever resource it
+    /// names. Only where IAM did not go into single ones.
+    pub(super) together: Vec<Evaluation>,
     /// Where the next page starts, if there is one.
     pub(super) marker: Option<String>,
 }
@@ -83,7 +87,12 @@ fn result(decoder: &mut ScopedDecoder<'_, '_>) -> Result<Page, XmlDecodeError> {
         match tag.start_el().local() {
             "EvaluationResults" => {
                 while let Some(mut member) = tag.next_tag() {
-                    page.results.extend(evaluation(&mut member)?);
+                    let (together, by_resource) = evaluation(&mut member)?;
+                    if by_resource.is_empty() {
+                        page.together.push(together);
+                    } else {
+                        page.results.extend(by_resource);
+                    }
                 }
             }
             "IsTruncated" => truncated = is_true(&try_data(&mut tag)?),
@@ -95,8 +104,9 @@ fn result(decoder: &mut ScopedDecoder<'_, '_>) -> Result<Page, XmlDecodeError> {
     Ok(page)
 }
 
-/// One member, and one for each resource that it goes into by itself.
-fn evaluation(member: &mut ScopedDecoder<'_, '_>) -> Result<Vec<Evaluation>, XmlDecodeError> {
+/// One member, and one for each resource that it goes into by itself. What it says is missing may be missing
+/// for any of them.
+fn evaluation(member: &mut ScopedDecoder<'_, '_>) -> Result<(Evaluation, Vec<Evaluation>), XmlDecodeError> {
     let (mut own, mut by_resource) = (Evaluation::default(), Vec::new());
     while let Some(mut tag) = member.next_tag() {
         if tag.start_el().matches("ResourceSpecificResults") {
@@ -111,10 +121,15 @@ fn evaluation(member: &mut ScopedDecoder<'_, '_>) -> Result<Vec<Evaluation>, Xml
             field(&mut own, &mut tag)?;
         }
     }
-    let mut all = vec![own];
-    all.extend(by_resource);
-    all.retain(|it| !it.resource.is_empty());
-    Ok(all)
+    for one in &mut by_resource {
+        for key in &own.missing {
+            if !one.missing.contains(key) {
+                one.missing.push(key.clone());
+            }
+        }
+        one.refused_by_organization |= own.refused_by_organization;
+    }
+    Ok((own, by_resource))
 }
 
 fn field(into: &mut Evaluation, tag: &mut ScopedDecoder<'_, '_>) -> Result<(), XmlDecodeError> {
@@ -192,16 +207,18 @@ mod tests {
             refused_by_boundary: true,
             refused_by_organization: false,
         };
-        assert_eq!(page.results, [expected]);
+        assert_eq!((page.together, page.results), (vec![expected], Vec::new()));
     }
 
     #[test]
-    fn results_of_single_resources_are_read_too() {
-        let specific = "<member><EvalActionName>a</EvalActionName><EvalDecision>allowed</EvalDecision>\
-            <ResourceSpecificResults><member><EvalResourceName>arn:y</EvalResourceName>\
+    fn where_single_resources_are_gone_into_what_is_said_of_all_is_no_result() {
+        let specific = "<member><EvalActionName>a</EvalActionName><EvalDecision>explicitDeny</EvalDecision>\
+            <EvalResourceName>arn:x</EvalResourceName>\
+            <MissingContextValues><member>aws:SourceIp</member></MissingContextValues><ResourceSpecificResults><member><EvalResourceName>arn:y</EvalResourceName>\
             <EvalResourceDecision>implicitDeny</EvalResourceDecision></member></ResourceSpecificResults></member>";
         let page = page(answer(specific, "<IsTruncated>false</IsTruncated><Marker>m</Marker>").as_bytes()).unwrap();
-        assert_eq!((page.marker, page.results.len()), (None, 1));
+        assert_eq!((page.marker, page.together, page.results.len()), (None, Vec::new(), 1));
+        assert_eq!(page.results[0].missing, ["aws:SourceIp"]);
         assert_eq!((&*page.results[0].resource, &*page.results[0].decision), ("arn:y", "implicitDeny"));
     }
 

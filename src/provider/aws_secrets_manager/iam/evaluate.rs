@@ -4,6 +4,9 @@
 //! up to [`MOST`] secrets a question. Where policies ask for more (a tag, the secret itself), IAM names the
 //! keys; a second round asks again about those secrets that these keys are known of, those with the same
 //! values together.
+//!
+//! What IAM says of all resources of a question together is the strictest that any of them has: it counts
+//! for a question about one secret only.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,6 +20,10 @@ use crate::provider::{Error, ErrorKind};
 
 /// Secrets in a question.
 const MOST: usize = 100;
+
+/// Secrets that are asked about alone because an answer about many left them out. IAM leaves none out; an
+/// emulator may.
+const MOST_ALONE: usize = 100;
 
 /// Pages in an answer to one: IAM gives a hundred results at a time, but may give fewer.
 const MOST_PAGES: usize = 20;
@@ -35,6 +42,12 @@ impl Asker<'_> {
     /// None where IAM knows no such principal.
     pub(super) async fn evaluate(&self, secrets: &[&About]) -> Result<Option<Evaluations>, Error> {
         let Some(mut all) = self.ask(secrets, &[]).await? else { return Ok(None) };
+        let left_out: Vec<&About> = secrets.iter().filter(|it| !all.contains_key(&it.arn)).copied().collect();
+        if secrets.len() > 1 {
+            for secret in left_out.into_iter().take(MOST_ALONE) {
+                all.extend(self.ask(&[secret], &[]).await?.unwrap_or_default());
+            }
+        }
         let mut again: BTreeMap<Vec<Entry>, Vec<&About>> = BTreeMap::new();
         for secret in secrets {
             let missing = all.get(&secret.arn).map(|it| it.missing.as_slice()).unwrap_or_default();
@@ -67,7 +80,8 @@ impl Asker<'_> {
             };
             for _ in 0..MOST_PAGES {
                 let Some(page) = self.page(question.clone()).await? else { return Ok(None) };
-                for evaluation in page.results {
+                let alone = if arns.len() == 1 { page.together } else { Vec::new() };
+                for evaluation in page.results.into_iter().chain(alone) {
                     if arns.contains(&evaluation.resource.as_str()) {
                         add(&mut all, evaluation);
                     }
@@ -101,7 +115,7 @@ impl Asker<'_> {
     }
 }
 
-/// IAM may answer about a resource twice, as a whole and by itself. Where the two differ, neither counts.
+/// Should IAM answer about a resource twice and differently, neither counts.
 fn add(all: &mut Evaluations, evaluation: Evaluation) {
     let Some(known) = all.get_mut(&evaluation.resource) else {
         all.insert(evaluation.resource.clone(), evaluation);

@@ -18,7 +18,7 @@ pub(super) enum ResourcePolicy {
 
 /// Does the answer hang on the secret's own policy, so that it is worth asking for?
 pub(super) fn hangs_on_resource_policy(evaluation: &Evaluation) -> bool {
-    evaluation.decision == "implicitDeny" && evaluation.missing.is_empty()
+    evaluation.decision == "implicitDeny" && evaluation.missing.is_empty() && !evaluation.refused_by_organization
 }
 
 pub(super) fn permission(principal: &str, evaluation: &Evaluation, resource_policy: &ResourcePolicy) -> Permission {
@@ -26,6 +26,10 @@ pub(super) fn permission(principal: &str, evaluation: &Evaluation, resource_poli
         "allowed" => (Known::Yes, None),
         "explicitDeny" | "implicitDeny" if !evaluation.missing.is_empty() => {
             (Known::Unknown, Some(format!("not known here: {}", evaluation.missing.join(", "))))
+        }
+        // The simulation leaves out service control policies with conditions, which may be what allows it.
+        "explicitDeny" | "implicitDeny" if evaluation.refused_by_organization => {
+            (Known::Unknown, Some("its policies with conditions are not simulated".into()))
         }
         // Whatever else allows it.
         "explicitDeny" => (Known::No, None),
@@ -127,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn a_deny_of_the_organization_is_not_sure() {
+        for decision in ["explicitDeny", "implicitDeny"] {
+            let evaluation = Evaluation { refused_by_organization: true, ..evaluation(decision, &[]) };
+            assert!(!hangs_on_resource_policy(&evaluation));
+            for policy in policies() {
+                assert_eq!(permission(ME, &evaluation, &policy).read, Known::Unknown);
+            }
+        }
+    }
+
+    #[test]
     fn words_that_are_not_known_are_unknown() {
         for word in ["", "Allowed", "ALLOWED", "denied", "explicitdeny", " allowed", "allowed\n"] {
             for policy in policies() {
@@ -139,13 +154,14 @@ mod tests {
     fn the_reason_names_what_decided() {
         let mut evaluation = evaluation("implicitDeny", &[]);
         evaluation.policies = vec!["reading".into(), "boundary".into()];
-        (evaluation.refused_by_boundary, evaluation.refused_by_organization) = (true, true);
+        evaluation.refused_by_boundary = true;
         let why = permission(ME, &evaluation, &ResourcePolicy::Unknown("AccessDenied".into())).why;
-        for part in
-            [ME, "implicitDeny by policy reading, boundary", "permissions boundary", "organization", "AccessDenied"]
-        {
+        for part in [ME, "implicitDeny by policy reading, boundary", "permissions boundary", "AccessDenied"] {
             assert!(why.contains(part), "{why}");
         }
+        evaluation.refused_by_organization = true;
+        let why = permission(ME, &evaluation, &ResourcePolicy::None).why;
+        assert!(why.contains("the organization does not allow it"), "{why}");
     }
 
     #[test]
@@ -171,12 +187,15 @@ mod tests {
                 missing in proptest::collection::vec(".*", 0..3),
                 policy in 0..3usize,
                 boundary: bool,
+                organization: bool,
             ) {
                 let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
                 let mut evaluation = evaluation(&decision, &missing);
                 evaluation.refused_by_boundary = boundary;
+                evaluation.refused_by_organization = organization;
                 let policy = policies()[policy].clone();
                 let sure = missing.is_empty()
+                    && !organization
                     && (decision == "explicitDeny" || (decision == "implicitDeny" && policy == ResourcePolicy::None));
                 prop_assert_eq!(permission(ME, &evaluation, &policy).read == Known::No, sure);
             }
