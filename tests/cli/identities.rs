@@ -2,7 +2,7 @@
 
 use hushfs::config::{ActsAs, IdentityRole, Source, load};
 
-use crate::support::{Fixture, golden, goldens};
+use crate::support::{Fixture, goldens};
 
 const HEAD: &str = "[scopes.prod]\nprovider = \"aws-secrets-manager\"\n\
                     [scopes.dev]\nprovider = \"local\"\npath = \"/tmp\"\nallow_plaintext = true\n";

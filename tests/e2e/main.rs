@@ -7,6 +7,10 @@ mod support;
 mod as_root {
     mod audit;
     mod grants;
+    #[cfg(feature = "aws")]
+    mod iam;
+    #[cfg(feature = "aws")]
+    mod identities;
     mod permissions;
 }
 mod audit;

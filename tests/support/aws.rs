@@ -18,14 +18,8 @@ impl Account {
     /// `folder` holds the SDK's `config` file, as `own_process` sets it up.
     pub fn start(folder: &Path) -> Self {
         let server = MiniStack::start();
-        let credentials = Credentials::new(ROOT_KEYS.0, ROOT_KEYS.1, None, None, "test");
-        let config = aws_sdk_secretsmanager::Config::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(credentials)
-            .endpoint_url(server.url())
-            .build();
-        let account = Self { server, root: Client::from_conf(config), config_file: folder.join("config") };
+        let root = client(&server, ROOT_KEYS.0);
+        let account = Self { server, root, config_file: folder.join("config") };
         account.profile("root", (ROOT_KEYS.0, ROOT_KEYS.1), &account.server.url());
         account
     }
@@ -51,12 +45,12 @@ impl Account {
 
     /// A new secret; text where the bytes are text.
     pub async fn create(&self, name: &str, bytes: &[u8]) {
-        let request = self.root.create_secret().name(name);
-        let request = match std::str::from_utf8(bytes) {
-            Ok(text) => request.secret_string(text),
-            Err(_) => request.secret_binary(Blob::new(bytes)),
-        };
-        request.send().await.unwrap_or_else(|error| panic!("create {name}: {error:?}"));
+        create(&self.root, name, bytes).await;
+    }
+
+    /// The same in another account of the same server.
+    pub async fn create_in(&self, account: &str, name: &str, bytes: &[u8]) {
+        create(&client(&self.server, account), name, bytes).await;
     }
 
     pub async fn tag(&self, name: &str, key: &str, value: &str) {
@@ -85,4 +79,24 @@ impl Account {
     pub async fn delete(&self, name: &str) {
         self.root.delete_secret().secret_id(name).recovery_window_in_days(7).send().await.expect("delete");
     }
+}
+
+/// Root of the account whose number is the key; the server's first account has another.
+fn client(server: &MiniStack, key: &str) -> Client {
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(key, ROOT_KEYS.1, None, None, "test"))
+        .endpoint_url(server.url())
+        .build();
+    Client::from_conf(config)
+}
+
+async fn create(client: &Client, name: &str, bytes: &[u8]) {
+    let request = client.create_secret().name(name);
+    let request = match std::str::from_utf8(bytes) {
+        Ok(text) => request.secret_string(text),
+        Err(_) => request.secret_binary(Blob::new(bytes)),
+    };
+    request.send().await.unwrap_or_else(|error| panic!("create {name}: {error:?}"));
 }

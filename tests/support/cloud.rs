@@ -56,6 +56,16 @@ impl Cloud {
         command
     }
 
+    /// As [`Cloud::mount_as`], with STS and IAM there too, behind the same proxy.
+    pub fn mount_with_iam<'a>(&self, place: &'a Place, configuration: &str, keys: (&str, &str)) -> Daemon<'a> {
+        place.configure(configuration);
+        let mut command = self.command(place, Some(keys));
+        for service in ["STS", "IAM"] {
+            command.env(format!("AWS_ENDPOINT_URL_{service}"), self.proxy.url());
+        }
+        place.start(command)
+    }
+
     /// Mounts with the keys of the account's root.
     pub fn mount<'a>(&self, place: &'a Place, configuration: &str) -> Daemon<'a> {
         self.mount_as(place, configuration, Some(ROOT_KEYS))

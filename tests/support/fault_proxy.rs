@@ -45,6 +45,8 @@ impl Fault {
 struct Plan {
     faults: HashMap<String, Fault>,
     calls: HashMap<String, usize>,
+    /// What was sent as a form, by operation. What AWS calls a query holds no value of a secret.
+    forms: HashMap<String, Vec<String>>,
 }
 
 pub struct FaultProxy {
@@ -99,6 +101,11 @@ impl FaultProxy {
         lock(&self.plan).calls.values().sum()
     }
 
+    /// The forms that were sent for `operation`.
+    pub fn forms(&self, operation: &str) -> Vec<String> {
+        lock(&self.plan).forms.get(operation).cloned().unwrap_or_default()
+    }
+
     pub fn forget_calls(&self) {
         lock(&self.plan).calls.clear();
     }
@@ -122,6 +129,10 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
     let fault = {
         let mut plan = lock(plan);
         *plan.calls.entry(operation.clone()).or_default() += 1;
+        if request.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+            let form = String::from_utf8_lossy(&request.body).into_owned();
+            plan.forms.entry(operation.clone()).or_default().push(form);
+        }
         plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass)
     };
     match fault {

@@ -1,12 +1,16 @@
 """Makes IAM users and roles on a test server.
 
 iam.py ENDPOINT user NAME POLICY          prints the access key id and the secret access key
+iam.py ENDPOINT user-policy NAME POLICY   puts another policy in the place of the user's
 iam.py ENDPOINT role NAME TRUST POLICY    prints the role's ARN
 iam.py ENDPOINT roles FILE                makes many that anyone may take on, of [{name, policy or null, boundary or null}]
 iam.py ENDPOINT secret-policy NAME POLICY gives a secret a policy of its own
+
+With ACCOUNT in the environment, in that account instead of the server's first.
 """
 
 import json
+import os
 import sys
 
 import boto3
@@ -17,7 +21,7 @@ def connect(service, endpoint):
         service,
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="test",
+        aws_access_key_id=os.environ.get("ACCOUNT", "test"),
         aws_secret_access_key="test",
     )
 
@@ -40,6 +44,9 @@ def main(endpoint, kind, *arguments):
         iam.put_user_policy(UserName=name, PolicyName="test", PolicyDocument=policy)
         key = iam.create_access_key(UserName=name)["AccessKey"]
         print(key["AccessKeyId"], key["SecretAccessKey"])
+    elif kind == "user-policy":
+        name, policy = arguments
+        iam.put_user_policy(UserName=name, PolicyName="test", PolicyDocument=policy)
     elif kind == "role":
         print(make_role(iam, *arguments))
     elif kind == "roles":

@@ -99,9 +99,19 @@ impl MiniStack {
         (id.to_owned(), secret.to_owned())
     }
 
+    /// From now on the user may do what `policy` says.
+    pub fn change_user(&self, name: &str, policy: &str) {
+        self.iam(&["user-policy", name, policy]);
+    }
+
     /// Makes an IAM role; gives its ARN.
     pub fn role(&self, name: &str, trust: &str, policy: &str) -> String {
         self.iam(&["role", name, trust, policy])
+    }
+
+    /// As [`MiniStack::role`], in another account.
+    pub fn role_in(&self, account: &str, name: &str, trust: &str, policy: &str) -> String {
+        self.iam_in(Some(account), &["role", name, trust, policy])
     }
 
     /// Makes many roles that anyone may take on, as (name, policy, permissions boundary).
@@ -119,12 +129,17 @@ impl MiniStack {
     }
 
     fn iam(&self, arguments: &[&str]) -> String {
+        self.iam_in(None, arguments)
+    }
+
+    fn iam_in(&self, account: Option<&str>, arguments: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/iam.py");
         let output = Command::new(&self.python)
             .arg(script)
             .arg(self.url())
             .args(arguments)
             .env("HOME", self.folder.path())
+            .envs(account.map(|account| ("ACCOUNT", account)))
             .output()
             .expect("python runs");
         assert!(output.status.success(), "iam.py: {}", String::from_utf8_lossy(&output.stderr));

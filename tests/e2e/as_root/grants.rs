@@ -11,7 +11,7 @@ use crate::support::daemon::{Daemon, Place, xattr};
 use crate::support::plain::PlainStore;
 use crate::support::users::{NOBODY, as_user, private_mounts};
 
-const EACCES: &str = "Permission denied";
+pub const EACCES: &str = "Permission denied";
 
 /// A place that other users may pass, with `prod/{db,web,billing}` and `prod/team/app`.
 fn place() -> (Place, PlainStore) {
@@ -29,14 +29,14 @@ fn mount<'a>(place: &'a Place, store: &PlainStore, settings: &str) -> Daemon<'a>
     place.mount(&format!("allow_other = true\n{settings}\n{}", store.scope("prod")))
 }
 
-fn grant(effect: &str, principal: &str, action: &str, resource: &str) -> String {
+pub fn grant(effect: &str, principal: &str, action: &str, resource: &str) -> String {
     format!(
         "[[grant]]\neffect = {effect:?}\nprincipals = [{principal:?}]\nactions = [{action:?}]\nresources = [{resource:?}]\n"
     )
 }
 
 /// Runs a program as a user, in the group of the same number and in these.
-fn run(uid: u32, groups: &[u32], program: &[&str], path: &Path) -> Output {
+pub fn run(uid: u32, groups: &[u32], program: &[&str], path: &Path) -> Output {
     let ids: Vec<String> = groups.iter().map(u32::to_string).collect();
     let groups = if ids.is_empty() { "--clear-groups".to_owned() } else { format!("--groups={}", ids.join(",")) };
     let mut command = Command::new("setpriv");
@@ -45,21 +45,21 @@ fn run(uid: u32, groups: &[u32], program: &[&str], path: &Path) -> Output {
 }
 
 /// What is read; None where it is refused.
-fn cat(uid: u32, groups: &[u32], path: &Path) -> Option<String> {
+pub fn cat(uid: u32, groups: &[u32], path: &Path) -> Option<String> {
     let output = run(uid, groups, &["cat"], path);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() || said.contains(EACCES), "{said}");
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-fn ls(uid: u32, groups: &[u32], path: &Path) -> Vec<String> {
+pub fn ls(uid: u32, groups: &[u32], path: &Path) -> Vec<String> {
     let output = run(uid, groups, &["ls", "-A"], path);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 /// The errno of looking at a path.
-fn look(uid: u32, path: &Path) -> String {
+pub fn look(uid: u32, path: &Path) -> String {
     let said = String::from_utf8(run(uid, &[], &["stat", "-c", "there"], path).stderr).unwrap();
     said.trim_end().rsplit(": ").next().unwrap().to_owned()
 }
