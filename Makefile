@@ -36,9 +36,10 @@ e2e: nextest test-tools ## only the tests in tests/: real mounts, real servers, 
 	$(CARGO) nextest run --locked --no-run
 	tests/setup/sandbox $(CARGO) nextest run --locked --profile $(profile) -E 'kind(test)'
 
-test-tools: ## installs what the tests use: Debian packages, and servers into target/test-tools
+test-tools: ## installs what the tests use: Debian packages; servers and a machine into target/test-tools
 	tests/setup/system test
 	tests/setup/tools
+	tests/setup/machine
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
