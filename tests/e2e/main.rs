@@ -12,6 +12,7 @@ mod as_root {
     #[cfg(feature = "aws")]
     mod identities;
     mod permissions;
+    mod units;
 }
 mod audit;
 #[cfg(feature = "aws")]

@@ -8,8 +8,10 @@ pub mod aws;
 pub mod child;
 #[cfg(feature = "aws")]
 pub mod cloud;
+pub mod control_group;
 pub mod daemon;
 pub mod fault_proxy;
+pub mod machine;
 pub mod ministack;
 pub mod missing;
 pub mod own_process;

@@ -71,6 +71,12 @@ pub fn replace(place: &Place, file: &str, text: &str) {
     mount(&ours, Path::new(file), libc::MS_BIND);
 }
 
+/// Makes what is mounted below this folder from now on seen in copies that were made of it.
+pub fn share_mounts(folder: &Path) {
+    mount(folder, folder, libc::MS_BIND);
+    mount(Path::new("none"), folder, libc::MS_SHARED);
+}
+
 /// A command of the binary, run by a user in the namespace made by [`private_mounts`].
 pub fn hushfs_as(place: &Place, uid: u32, args: &[&str]) -> Command {
     let mut command = Command::new(place.path().join("hushfs"));
@@ -84,9 +90,29 @@ fn c(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).expect("no NUL")
 }
 
+/// Makes the folder `at` show `lower`, taking changes that are kept beside it. It ends with the calling
+/// thread's namespace.
+pub fn mount_overlay(lower: &Path, at: &Path) {
+    let beside = |suffix: &str| {
+        let folder = at.with_extension(suffix);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    };
+    let (upper, work) = (beside("changes"), beside("work"));
+    std::fs::create_dir_all(at).expect("a folder");
+    let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+    mount_with(Path::new("overlay"), at, 0, &options);
+}
+
 fn mount(what: &Path, at: &Path, flags: libc::c_ulong) {
-    let (what, at) = (c(what), c(at));
-    // SAFETY: C strings, and no options; the type is read only where the flags ask for a new mount.
-    let done = unsafe { libc::mount(what.as_ptr(), at.as_ptr(), what.as_ptr(), flags, std::ptr::null()) };
+    mount_with(what, at, flags, "");
+}
+
+fn mount_with(what: &Path, at: &Path, flags: libc::c_ulong, options: &str) {
+    let (what, at, options) = (c(what), c(at), c(Path::new(options)));
+    // SAFETY: C strings; the type and the options are read only where the flags ask for a new mount.
+    let done = unsafe {
+        libc::mount(what.as_ptr(), at.as_ptr(), what.as_ptr(), flags, options.as_ptr().cast::<libc::c_void>())
+    };
     assert_eq!(done, 0, "cannot mount at {at:?}: {}", std::io::Error::last_os_error());
 }

@@ -14,7 +14,7 @@ use crate::support::users::{NOBODY, as_user, private_mounts};
 pub const EACCES: &str = "Permission denied";
 
 /// A place that other users may pass, with `prod/{db,web,billing}` and `prod/team/app`.
-fn place() -> (Place, PlainStore) {
+pub fn place() -> (Place, PlainStore) {
     let place = Place::new();
     private_mounts(&place, 0);
     std::fs::set_permissions(place.mnt(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -25,7 +25,7 @@ fn place() -> (Place, PlainStore) {
     (place, store)
 }
 
-fn mount<'a>(place: &'a Place, store: &PlainStore, settings: &str) -> Daemon<'a> {
+pub fn mount<'a>(place: &'a Place, store: &PlainStore, settings: &str) -> Daemon<'a> {
     place.mount(&format!("allow_other = true\n{settings}\n{}", store.scope("prod")))
 }
 
@@ -46,7 +46,11 @@ pub fn run(uid: u32, groups: &[u32], program: &[&str], path: &Path) -> Output {
 
 /// What is read; None where it is refused.
 pub fn cat(uid: u32, groups: &[u32], path: &Path) -> Option<String> {
-    let output = run(uid, groups, &["cat"], path);
+    read_by(run(uid, groups, &["cat"], path))
+}
+
+/// What a program read; None where it was refused.
+pub fn read_by(output: Output) -> Option<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() || said.contains(EACCES), "{said}");
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
@@ -56,6 +60,12 @@ pub fn ls(uid: u32, groups: &[u32], path: &Path) -> Vec<String> {
     let output = run(uid, groups, &["ls", "-A"], path);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The file that a program is run from.
+pub fn real(name: &str) -> String {
+    let found = Command::new("sh").args(["-c", &format!("readlink -f \"$(command -v {name})\"")]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
 }
 
 /// The errno of looking at a path.
@@ -245,10 +255,6 @@ fn metadata_of_a_secret_is_not_for_who_may_only_pass() {
 #[test]
 fn a_condition_is_judged_at_every_open_whatever_the_bits_say() {
     let (place, store) = place();
-    let real = |name: &str| {
-        let found = Command::new("sh").args(["-c", &format!("readlink -f \"$(command -v {name})\"")]).output().unwrap();
-        String::from_utf8(found.stdout).unwrap().trim_end().to_owned()
-    };
     let _daemon = mount(&place, &store, &grant("allow", &format!("exe:{}", real("cat")), "read", "prod/db"));
     let key = place.mnt().join("prod/db/KEY");
     for _ in 0..2 {
