@@ -6,6 +6,7 @@ mod support;
 /// What needs root; `make test` leaves it out for others.
 mod as_root {
     mod audit;
+    mod containers;
     mod grants;
     #[cfg(feature = "aws")]
     mod iam;

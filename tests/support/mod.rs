@@ -8,6 +8,7 @@ pub mod aws;
 pub mod child;
 #[cfg(feature = "aws")]
 pub mod cloud;
+pub mod containers;
 pub mod control_group;
 pub mod daemon;
 pub mod fault_proxy;

@@ -1,0 +1,126 @@
+//! Containers of podman's, as root runs them, which end with the test. All that podman keeps is in
+//! folders of the test's own, and the control groups that it makes are below one of the test's own.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use super::child::Guarded;
+use super::control_group::ControlGroup;
+use super::daemon::{Place, eventually};
+use super::missing;
+
+/// This host's podman, with a storage, settings and a control group of the test's own.
+pub struct Podman {
+    folder: PathBuf,
+    /// Of what runs. It wants a path of 50 bytes at most.
+    running: TempDir,
+    group: ControlGroup,
+}
+
+impl Podman {
+    pub fn new(place: &Place) -> Self {
+        Self::in_folder(&place.path().join("podman"))
+    }
+
+    pub fn in_folder(folder: &Path) -> Self {
+        missing::program("podman", "podman");
+        missing::program("runc", "runc");
+        // The programs of this host, and otherwise nothing.
+        let root = folder.join("root");
+        for name in ["usr", "proc", "sys", "dev", "etc", "tmp", "run", "secrets"] {
+            let folder = root.join(name);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            // A root whom a user namespace made is not its owner, and the runtime makes files in it.
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).expect("permissions");
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            std::os::unix::fs::symlink(Path::new("usr").join(name), root.join(name)).expect("a link");
+        }
+        // It runs without systemd, and must not share /dev/shm/libpod_lock with other podmans. crun does not
+        // start where both versions of control groups are mounted.
+        let settings = "[engine]\ncgroup_manager = \"cgroupfs\"\nruntime = \"runc\"\nlock_type = \"file\"\n\
+                        events_logger = \"file\"\n";
+        std::fs::write(folder.join("containers.conf"), settings).expect("a file");
+        let running = tempfile::Builder::new().prefix("podman-").tempdir_in("/run").expect("a temporary folder");
+        Self { folder: folder.to_owned(), running, group: ControlGroup::new() }
+    }
+
+    /// What the control groups of all its containers are below, as `/proc/PID/cgroup` shows it.
+    pub fn cgroup(&self) -> &str {
+        self.group.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", self.folder.join("containers.conf")).stdin(Stdio::null());
+        command.arg("--storage-driver=vfs").arg("--root").arg(self.folder.join("storage"));
+        command.arg("--runroot").arg(self.running.path()).arg("--tmpdir").arg(self.running.path().join("tmp"));
+        command.args(args);
+        command
+    }
+
+    /// A container that is made, and does not run.
+    pub fn create(&self, options: &[&str]) -> Container<'_> {
+        let parent = format!("--cgroup-parent={}", self.group.path());
+        // No network: no plugins that would set one up. Limits as they are: root here may not raise them.
+        let mut command = self.command(&["create", "--interactive", "--network=none", "--ulimit=host", &parent]);
+        command.arg("--volume=/usr:/usr:ro").args(options);
+        let output = command.arg("--rootfs").arg(self.folder.join("root")).arg("cat").output().expect("podman");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let id = String::from_utf8(output.stdout).expect("an id").trim_end().to_owned();
+        Container { podman: self, id, running: None }
+    }
+}
+
+/// A container; it is stopped and removed on drop. It ends when the test's process does, for it waits for the
+/// end of what the test would write to it.
+pub struct Container<'a> {
+    podman: &'a Podman,
+    /// 64 hexadecimal digits.
+    pub id: String,
+    running: Option<Guarded>,
+}
+
+impl Container<'_> {
+    pub fn start(&mut self) {
+        let mut command = self.podman.command(&["start", "--attach", "--interactive", &self.id]);
+        command.stdin(Stdio::piped());
+        self.running = Some(Guarded::spawn(&mut command).expect("podman starts"));
+        eventually("a container that runs", || self.exec("0:0", &["true"], None).status.success().then_some(()));
+    }
+
+    /// Runs a program in it as `UID:GID`. It has `descriptor` as its descriptor 3.
+    pub fn exec(&self, user: &str, program: &[&str], descriptor: Option<&File>) -> Output {
+        let mut command = self.podman.command(&["exec"]);
+        if let Some(file) = descriptor {
+            let fd = file.as_raw_fd();
+            command.arg("--preserve-fds=1");
+            // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+            unsafe {
+                command.pre_exec(move || {
+                    // Onto itself it would stay one that an exec closes.
+                    let failed = if fd == 3 { libc::fcntl(3, libc::F_SETFD, 0) } else { libc::dup2(fd, 3) } == -1;
+                    if failed { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+                });
+            }
+        }
+        command.args(["--user", user, &self.id]).args(program).output().expect("podman")
+    }
+
+    /// As `/proc/PID/cgroup` shows it.
+    pub fn cgroup(&self) -> String {
+        format!("{}/libpod-{}", self.podman.group.path(), self.id)
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        let _ = self.podman.command(&["rm", "--force", "--time=0", &self.id]).output();
+    }
+}
