@@ -24,7 +24,7 @@ pub struct Assignment(Vec<IdentitySettings>);
 pub enum Someone<'a> {
     /// A user in these groups and no others.
     User(u32, &'a [u32]),
-    /// Whoever is in this group, and perhaps in others.
+    /// Whoever is in this group, and in no other that an identity names.
     Member(u32),
     /// Whoever has no entry: all groups that identities name have one.
     Other,
@@ -130,8 +130,8 @@ impl Someone<'_> {
             // Users who are named are looked at one by one.
             (Principal::User(_), Self::Member(_) | Self::Other) => Match::No,
             (Principal::Group(gid), Self::User(_, gids)) => sure(gids.contains(gid)),
-            (Principal::Group(gid), Self::Member(group)) if *gid == group => Match::Yes,
-            (Principal::Group(_), Self::Member(_)) => Match::Unknown,
+            // Whoever is in another group too has that one's entry besides, and known members are looked at one by one.
+            (Principal::Group(gid), Self::Member(group)) => sure(*gid == group),
             (Principal::Group(_), Self::Other) => Match::No,
             (Principal::Unit(_) | Principal::Cgroup(_) | Principal::Container(_) | Principal::Executable(_), _) => {
                 Match::Unknown
@@ -208,7 +208,7 @@ mod tests {
         };
         assert_eq!(possible(Someone::User(1000, &[60])), [1]);
         assert_eq!(possible(Someone::User(1001, &[])), [9]);
-        assert_eq!(possible(Someone::Member(60)), [0, 2]);
+        assert_eq!(possible(Someone::Member(60)), [2]);
         assert_eq!(possible(Someone::Member(50)), [0]);
         assert_eq!(possible(Someone::Other), [9]);
     }

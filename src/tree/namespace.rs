@@ -157,7 +157,12 @@ impl Namespace {
                     entries = self.directories_in(&at.scope, at.identity, Some(&at.path), deadline).await?;
                 }
                 if here.secret != Known::No {
-                    let document = self.document(at, &VersionSelector::Current, deadline).await?;
+                    let document = match self.document(at, &VersionSelector::Current, deadline).await {
+                        Ok(document) => document,
+                        // What is below a secret that is refused is another matter.
+                        Err(refusal) if refusal.is_denied_by_provider() && !entries.is_empty() => return Ok(entries),
+                        Err(refusal) => return Err(refusal),
+                    };
                     // A key that is called like a child secret is hidden behind it.
                     let children: std::collections::HashSet<String> =
                         entries.iter().map(|entry| entry.name.clone()).collect();
@@ -339,10 +344,10 @@ impl Namespace {
     }
 
     fn directory(&self, node: Node, holds: Presence) -> Found {
-        let source = node.secret().and_then(|secret| self.sources.own().get(&secret.scope));
+        let source = node.scope().and_then(|scope| self.sources.own().get(scope));
         let valid_for = match source {
             Some(source) => source.scope.cache.list_ttl.min(DIRECTORY_TTL),
-            // The root and the scopes are what the configuration says.
+            // What is in the root is what the configuration says.
             None => FILE_TTL,
         };
         let facts =

@@ -1,6 +1,7 @@
 //! Why a request gets no answer.
 
 use crate::cache::Failure;
+use crate::provider::ErrorKind;
 
 /// Everything that a request can come to instead of an answer; `fs::errno` has the number of each.
 #[derive(Debug, Clone)]
@@ -29,6 +30,13 @@ pub enum Refusal {
     NoMemory,
     /// A defect in hushfs.
     Defect,
+}
+
+impl Refusal {
+    /// Does the provider's IAM say no?
+    pub fn is_denied_by_provider(&self) -> bool {
+        matches!(self, Self::Failed(Failure::Provider(error)) if error.kind == ErrorKind::Denied)
+    }
 }
 
 impl From<Failure> for Refusal {

@@ -78,7 +78,8 @@ impl World {
 
     /// Everyone is granted everything: only identities keep them apart.
     fn mount(&self, cache: &str, more: &str) -> Daemon<'_> {
-        let everything = grant("allow", "everyone", "read", "prod/**") + &grant("allow", "everyone", "read-previous", "prod/**");
+        let everything =
+            grant("allow", "everyone", "read", "prod/**") + &grant("allow", "everyone", "read-previous", "prod/**");
         let scope = self.cloud.scope("prod", cache);
         let configuration = format!("allow_other = true\n{everything}{}{scope}{more}", self.identities);
         self.cloud.mount_with_iam(&self.place, &configuration, ROOT_KEYS)
@@ -139,7 +140,11 @@ fn each_identity_is_given_its_own_values_names_sizes_and_metadata() {
         assert_eq!(look(BETA, &prod.join("db").join(&versions[0]).join("KEY")), ENOENT);
         assert_eq!(cat(GAMMA, &[], &prod.join("db").join(&versions[0]).join("KEY")), None);
     }
-    assert_eq!(std::fs::read(prod.join("db/KEY")).unwrap(), b"alpha's own", "root has no role: the scope's own identity");
+    assert_eq!(
+        std::fs::read(prod.join("db/KEY")).unwrap(),
+        b"alpha's own",
+        "root has no role: the scope's own identity"
+    );
 }
 
 #[test]
@@ -276,12 +281,15 @@ fn a_caller_of_whom_it_cannot_be_known_is_asked_for_as_nobody() {
     let key = world.prod().join("db/KEY");
     assert_eq!(cat(ALPHA, &[], &key).as_deref(), Some("alpha's own"), "it is known that this is not what runs");
     // Of a program that is at no path of ours it is not.
-    let copy = world.place.path().join("cat");
+    let folder = world.place.path().join("own");
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::chown(&folder, Some(ALPHA), Some(ALPHA)).unwrap();
+    let copy = folder.join("cat");
     std::fs::copy("/bin/cat", &copy).unwrap();
     let script = format!("exec 9< {0}; rm {0}; exec /proc/self/fd/9 \"$1\"", copy.display());
     let output = Command::new("setpriv")
         .args([&format!("--reuid={ALPHA}"), &format!("--regid={ALPHA}"), "--clear-groups", "sh", "-c"])
-        .args([&format!("umask 0; {script}"), "sh"])
+        .args([script.as_str(), "sh"])
         .arg(&key)
         .output()
         .unwrap();
