@@ -149,6 +149,7 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
             mountpoint: mountpoint.to_owned(),
             started: SystemTime::now(),
             max_bytes: config.max_bytes,
+            allow_other: config.allow_other,
         };
         start_control(&socket, reporter)
     });

@@ -1,11 +1,13 @@
 //! May this caller do this? Judged on every request, whatever the permission bits say.
 //!
 //! [`policy`] has the rules of grants, and [`picture`] shows them as permission bits, for which [`groups`]
-//! knows who is in which. [`Assignment`] says as whom the provider is asked for a caller. [`evidence`] is what can be known of a caller, and [`audit`] who was told what.
+//! knows who is in which. [`Assignment`] says as whom the provider is asked for a caller. [`evidence`] is what can be known of a caller, [`audit`] who was told
+//! what, and [`explanation`] a decision told to people.
 
 mod assignment;
 pub mod audit;
 pub mod evidence;
+pub mod explanation;
 pub mod groups;
 mod identity;
 pub mod mode;

@@ -69,6 +69,8 @@ impl<V> Clone for Good<V> {
 #[derive(Debug, Clone)]
 pub struct Bad {
     pub error: Error,
+    /// When it was, on the cache's clock.
+    pub at: Duration,
     pub until: Duration,
     /// Failures in a row.
     pub count: u32,
@@ -177,7 +179,7 @@ impl<V> Kept<V> {
         if !error.kind.is_outage() {
             return Self {
                 good: None,
-                bad: Some(Bad { error, until: now.saturating_add(policy.negative_ttl), count: 1 }),
+                bad: Some(Bad { error, at: now, until: now.saturating_add(policy.negative_ttl), count: 1 }),
                 expired: None,
             };
         }
@@ -187,7 +189,7 @@ impl<V> Kept<V> {
         let wait = error.retry_after.map_or(pause, |asked| asked.clamp(FIRST_RETRY, LONGEST_RETRY_AFTER));
         Self {
             good: previous.and_then(|kept| kept.good.clone()),
-            bad: Some(Bad { error, until: now.saturating_add(wait), count }),
+            bad: Some(Bad { error, at: now, until: now.saturating_add(wait), count }),
             expired: previous.and_then(|kept| kept.expired),
         }
     }

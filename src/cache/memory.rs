@@ -205,6 +205,11 @@ impl Memory {
         self.listings.peek(&listing_key(source))
     }
 
+    /// The time on the cache's clock.
+    pub fn now(&self) -> std::time::Duration {
+        self.values.now()
+    }
+
     /// Seconds and parts since an answer was fetched.
     pub fn age(&self, good: &Good<Document>) -> std::time::Duration {
         self.values.age(good)

@@ -196,6 +196,11 @@ where
         }
     }
 
+    /// The time on this store's clock.
+    pub fn now(&self) -> std::time::Duration {
+        self.clock.now()
+    }
+
     /// Age of an answer on this store's clock.
     pub fn age(&self, good: &Good<V>) -> std::time::Duration {
         self.clock.now().saturating_sub(good.fetched)

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::control::ClientError;
+
 /// Keeps what the manual says of a status and the status itself in one place.
 macro_rules! documented {
     ($(#[$of_type:meta])* pub enum $name:ident { $(#[doc = $meaning:literal] $status:ident = $number:literal,)* }) => {
@@ -63,6 +65,18 @@ impl Failure {
         // Not eprintln!: it panics where standard error is closed or full, and the status would be lost.
         let _ = writeln!(std::io::stderr(), "hushfs: {}", self.message);
         ExitCode::from(self.status as u8)
+    }
+}
+
+/// The daemon could not be asked.
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let status = match &error {
+            ClientError::NotMounted(_) | ClientError::Dead(_) | ClientError::Broken(..) => Status::Unavailable,
+            ClientError::Refused(_) => Status::NoPermission,
+            ClientError::NoSuch(_) => Status::NoInput,
+        };
+        Self::new(status, error.to_string())
     }
 }
 

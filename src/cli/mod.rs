@@ -11,6 +11,7 @@ mod status;
 #[cfg(feature = "local")]
 mod store;
 mod unmount;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ pub enum Command {
     Unmount(unmount::Unmount),
     Status(status::StatusCommand),
     Check(check::Check),
+    Why(why::Why),
     Completions(completions::Completions),
     Man(man::Man),
     /// The local encrypted store: a folder of age-encrypted files
@@ -71,6 +73,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         #[cfg(feature = "local")]
         Command::Store(args) => store::run(args, &source),
         Command::Check(check) => check.run(&source),
+        Command::Why(why) => why.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

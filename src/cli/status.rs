@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{Failure, Status as Exit, configuration, print};
 use crate::config::Source;
-use crate::control::{self, ClientError, Request, Response, ScopeStatus, Status};
+use crate::control::{self, Request, Response, ScopeStatus, Status};
 
 /// Show scopes, providers' health, the cache and what could not be shown
 #[derive(Debug, clap::Args)]
@@ -25,13 +25,7 @@ impl StatusCommand {
             Some(mountpoint) => mountpoint,
             None => configuration(source)?.mountpoint,
         };
-        let answer = control::ask(&mountpoint, &Request::Status).map_err(|error| {
-            let status = match &error {
-                ClientError::NotMounted(_) | ClientError::Dead(_) | ClientError::Broken(..) => Exit::Unavailable,
-                ClientError::Refused(_) => Exit::NoPermission,
-            };
-            Failure::new(status, error.to_string())
-        })?;
+        let answer = control::ask(&mountpoint, &Request::Status)?;
         let Response::Status(status) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
@@ -102,6 +96,6 @@ fn describe(text: &mut String, scope: &ScopeStatus) {
 }
 
 /// Names come from providers and may hold what a terminal would obey.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

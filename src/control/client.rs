@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use super::protocol::{Request, Response};
 
-/// The longest that a command waits for the daemon.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest that a command waits for the daemon, which may have to ask a provider first.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The attribute of the mount's root that names the socket; see `fs::xattr`.
 const ATTRIBUTE: &str = "user.hushfs.control";
+
+const ONLY_OURS: &str = "only root and the user who runs it may ask";
 
 /// Why the daemon could not be asked.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub enum ClientError {
     Dead(PathBuf),
     /// It refuses us.
     Refused(String),
+    /// What was asked about is not there.
+    NoSuch(String),
     /// It does not answer, or not as it should.
     Broken(PathBuf, io::Error),
 }
@@ -37,6 +41,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", at.display())
             }
             Self::Refused(why) => write!(f, "the daemon refuses: {why}"),
+            Self::NoSuch(why) => f.write_str(why),
             Self::Broken(at, error) => write!(f, "the daemon behind {} does not answer: {error}", at.display()),
         }
     }
@@ -49,7 +54,10 @@ pub fn ask(mountpoint: &Path, request: &Request) -> Result<Response, ClientError
     let socket = socket_of(mountpoint)?;
     match exchange(&socket, request) {
         Ok(Response::Refused { why }) => Err(ClientError::Refused(why)),
+        Ok(Response::NoSuch { why }) => Err(ClientError::NoSuch(why)),
         Ok(response) => Ok(response),
+        // Its socket is for those who may ask.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(ClientError::Refused(ONLY_OURS.into())),
         Err(error) => Err(ClientError::Broken(mountpoint.to_owned(), error)),
     }
 }
@@ -64,9 +72,7 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
         Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED) => {
             Err(ClientError::Dead(mountpoint.to_owned()))
         }
-        Err(rustix::io::Errno::ACCESS) => {
-            Err(ClientError::Refused("only root and the user who runs it may ask".into()))
-        }
+        Err(rustix::io::Errno::ACCESS) => Err(ClientError::Refused(ONLY_OURS.into())),
         Err(errno) => Err(ClientError::Broken(mountpoint.to_owned(), errno.into())),
     }
 }

@@ -2,11 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::explanation::Explanation;
+
 /// A command to the daemon.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     Status,
+    Why {
+        /// The names of the path, from the mountpoint on.
+        names: Vec<String>,
+        who: Who,
+    },
+}
+
+/// Whom a question is about.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// The process that asks.
+    Myself,
+    User(String),
+    Uid(u32),
+    /// A process, or a thread, that lives.
+    Pid(u32),
 }
 
 /// The daemon's answer.
@@ -14,6 +33,11 @@ pub enum Request {
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Response {
     Status(Box<Status>),
+    Why(Box<Explanation>),
+    /// There is no such user, process or place, so there is nothing to tell.
+    NoSuch {
+        why: String,
+    },
     /// The request was not understood or not allowed.
     Refused {
         why: String,

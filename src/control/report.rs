@@ -1,11 +1,15 @@
 //! What the daemon tells of itself.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::protocol::{AuditStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, ScopeStatus, SinkStatus, Status};
+use super::protocol::{
+    AuditStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, Response, ScopeStatus, SinkStatus, Status, Who,
+};
+use super::who;
 use crate::access::audit::SinkReport;
 use crate::cache::{Good, Source, ValueKey, Weigh, rfc3339};
 use crate::fs::Operations;
@@ -18,6 +22,7 @@ pub struct Reporter {
     pub mountpoint: PathBuf,
     pub started: SystemTime,
     pub max_bytes: u64,
+    pub allow_other: bool,
 }
 
 impl Reporter {
@@ -48,6 +53,21 @@ impl Reporter {
             },
             audit: self.audit(),
             scopes,
+        }
+    }
+
+    /// Why somebody may or may not have something.
+    pub async fn why(&self, names: Vec<String>, who: Who, peer: Option<i32>) -> Response {
+        let evidence = match tokio::task::spawn_blocking(move || who::evidence(&who, peer)).await {
+            Ok(Ok(evidence)) => evidence,
+            Ok(Err(why)) => return Response::NoSuch { why },
+            Err(_) => return Response::NoSuch { why: "looking the caller up was broken off".to_owned() },
+        };
+        let path = names.join("/");
+        let names: Vec<OsString> = names.into_iter().map(OsString::from).collect();
+        match self.operations.why(evidence, &names, self.allow_other).await {
+            Some(explanation) => Response::Why(Box::new(explanation)),
+            None => Response::NoSuch { why: format!("no file is ever called {path:?} in this mount") },
         }
     }
 

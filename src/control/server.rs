@@ -17,10 +17,12 @@ use super::report::Reporter;
 /// Clients served at a time. Whoever comes then takes the place of the one that has been there longest: an
 /// honest client needs its place for a moment, and those that only sit there keep nobody out.
 const CLIENTS: usize = 16;
-/// How long a client may take.
+/// How long a client may take to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest request, in bytes.
-const LONGEST: u64 = 4096;
+/// How long the answer may take, providers asked.
+const LONGEST_ANSWER: Duration = Duration::from_secs(50);
+/// The longest request, in bytes: a path and more.
+const LONGEST: u64 = 16 << 10;
 
 /// A socket that is answered until this is dropped, and is then gone.
 pub struct Server {
@@ -65,7 +67,7 @@ async fn serve(listener: UnixListener, reporter: Arc<Reporter>) {
                 let reporter = Arc::clone(&reporter);
                 let answered = tokio::spawn(async move {
                     // A client that goes away in the middle is its own affair.
-                    let _ = tokio::time::timeout(PATIENCE, answer(client, &reporter)).await;
+                    let _ = answer(client, &reporter).await;
                 });
                 clients.push_back(answered.abort_handle());
             }
@@ -93,9 +95,13 @@ async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
     let (read, mut write) = client.into_split();
     let response = if peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw() {
         let mut line = Vec::new();
-        BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut line).await?;
+        timely(BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut line)).await?;
         match serde_json::from_slice::<Request>(&line) {
             Ok(Request::Status) => Response::Status(Box::new(reporter.status())),
+            Ok(Request::Why { names, who }) => {
+                let why = tokio::time::timeout(LONGEST_ANSWER, reporter.why(names, who, peer.pid())).await;
+                why.unwrap_or_else(|_| Response::NoSuch { why: "no answer in time; see hushfs status".into() })
+            }
             Err(error) => Response::Refused { why: format!("not a request: {error}") },
         }
     } else {
@@ -103,8 +109,13 @@ async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
     };
     let mut line = serde_json::to_vec(&response)?;
     line.push(b'\n');
-    write.write_all(&line).await?;
+    timely(write.write_all(&line)).await?;
     write.shutdown().await
+}
+
+/// A client that is slow loses its place.
+async fn timely<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 #[cfg(test)]
@@ -133,6 +144,7 @@ mod tests {
             mountpoint: PathBuf::from("/nowhere"),
             started: SystemTime::UNIX_EPOCH,
             max_bytes: 1 << 20,
+            allow_other: false,
         }
     }
 

@@ -20,7 +20,7 @@ use rustix::net::{
 use super::mountinfo;
 
 /// The type that `mount`, `findmnt` and `/proc/mounts` show.
-const TYPE: &str = "fuse.hushfs";
+pub(super) const TYPE: &str = "fuse.hushfs";
 /// As many symbolic links as the kernel follows.
 const MOST_LINKS: usize = 40;
 /// How long a mount may take to answer before it is taken for hung.

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 pub struct Mounted {
     /// `major:minor`: no other file system has it while this one lives, mounted or not.
     pub device: Vec<u8>,
+    /// What of it is mounted: `/`, or with a bind mount a directory in it.
+    pub root: PathBuf,
     /// Such as `fuse.hushfs`.
     pub kind: Vec<u8>,
 }
@@ -21,13 +23,22 @@ pub fn topmost(mountpoint: &Path) -> io::Result<Option<Mounted>> {
     Ok(lines.rfind(|(point, _)| point == mountpoint).map(|(_, mounted)| mounted))
 }
 
+/// The mount that a path is in, by its spelling: where, and what. The path is absolute and has no `..`.
+pub fn holding(path: &Path) -> io::Result<Option<(PathBuf, Mounted)>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let lines = table.split(|&byte| byte == b'\n').filter_map(parse);
+    // Of several at one place the last covers the others.
+    Ok(lines.filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.components().count()))
+}
+
 /// A line of the table: where, and what.
 fn parse(line: &[u8]) -> Option<(PathBuf, Mounted)> {
     let mut fields = line.split(|&byte| byte == b' ');
     let device = fields.nth(2)?.to_vec();
-    let point = PathBuf::from(OsStr::from_bytes(&unescape(fields.nth(1)?)));
+    let root = PathBuf::from(OsStr::from_bytes(&unescape(fields.next()?)));
+    let point = PathBuf::from(OsStr::from_bytes(&unescape(fields.next()?)));
     fields.find(|field| *field == b"-")?;
-    Some((point, Mounted { device, kind: fields.next()?.to_vec() }))
+    Some((point, Mounted { device, root, kind: fields.next()?.to_vec() }))
 }
 
 /// `\040` and the like.
@@ -59,7 +70,7 @@ mod tests {
         let line = b"36 35 0:50 / /mnt/with\\040space rw,noatime shared:1 master:2 - fuse.hushfs hushfs ro,user_id=0";
         let (point, mounted) = parse(line).unwrap();
         assert_eq!(point, Path::new("/mnt/with space"));
-        assert_eq!(mounted, Mounted { device: b"0:50".to_vec(), kind: b"fuse.hushfs".to_vec() });
+        assert_eq!(mounted, Mounted { device: b"0:50".to_vec(), root: "/".into(), kind: b"fuse.hushfs".to_vec() });
         assert!(parse(b"").is_none());
         assert!(parse(b"1 2 3").is_none());
     }

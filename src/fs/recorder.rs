@@ -139,6 +139,11 @@ pub fn is_denial(refusal: &Refusal) -> bool {
     matches!(judge(refusal).0, Outcome::Deny)
 }
 
+/// Why, in words.
+pub fn reason(refusal: &Refusal) -> String {
+    judge(refusal).1
+}
+
 fn judge(refusal: &Refusal) -> (Outcome, String) {
     let of_provider = |kind: ErrorKind| format!("provider: {}", kind.as_str());
     let reason = match refusal {

@@ -70,6 +70,19 @@ impl Index {
         self.directories.get(directory)?.get(name)
     }
 
+    /// Every secret, in the order of their paths.
+    pub fn secret_paths(&self) -> Vec<SecretPath> {
+        let mut paths = Vec::with_capacity(self.secrets);
+        for (directory, children) in &self.directories {
+            for name in children.iter().filter(|(_, child)| child.is_secret).map(|(name, _)| name) {
+                let spelled = if directory.is_empty() { name.clone() } else { format!("{directory}/{name}") };
+                paths.extend(SecretPath::parse(&spelled));
+            }
+        }
+        paths.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        paths
+    }
+
     /// What the listing says of one name.
     pub fn presence(&self, path: &SecretPath) -> Presence {
         let known = |yes| if yes { Known::Yes } else { Known::No };

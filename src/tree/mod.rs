@@ -16,6 +16,7 @@ mod node;
 mod path;
 mod refusal;
 pub mod render;
+mod spelling;
 
 pub use content::Content;
 pub use document::{Document, DocumentFile};
@@ -26,3 +27,4 @@ pub use namespace::{Entry, Facts, Found, Namespace, of_version};
 pub use node::{Kind, Node, SecretNode, Which};
 pub use path::SecretPath;
 pub use refusal::Refusal;
+pub use spelling::{spelled, way_to};

@@ -397,7 +397,7 @@ pub fn of_version(parent: &Node, name: &OsStr) -> Option<Node> {
     }
 }
 
-fn special_file(name: &OsStr) -> Option<DocumentFile> {
+pub(super) fn special_file(name: &OsStr) -> Option<DocumentFile> {
     match name.to_str()? {
         ".raw" => Some(DocumentFile::Raw),
         ".json" => Some(DocumentFile::Json),

@@ -31,6 +31,13 @@ impl SecretPath {
         Some(Self { escaped: join(&components).into(), name })
     }
 
+    /// The path that the file system spells so; None unless it does.
+    pub fn parse(spelled: &str) -> Option<Self> {
+        spelled.split('/').try_fold(None, |parent: Option<Self>, name| {
+            Some(Some(Self::child(parent.as_ref(), &FileName::parse(name.as_ref())?)?))
+        })?
+    }
+
     /// As the provider spells it.
     pub fn name(&self) -> &SecretName {
         &self.name

@@ -14,11 +14,14 @@ mod as_root {
     mod identities;
     mod permissions;
     mod units;
+    mod why;
 }
 mod audit;
 #[cfg(feature = "aws")]
 mod aws;
 mod bad_input;
+#[cfg(feature = "aws")]
+mod check_online;
 mod control_socket;
 mod cost;
 #[cfg(feature = "aws")]

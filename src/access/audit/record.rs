@@ -107,7 +107,7 @@ impl Record {
 }
 
 impl Action {
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::List => "list",
             Self::Read => "read",

@@ -29,6 +29,8 @@ pub struct Evidence {
     caller: Caller,
     /// When the request was there: the caller is older. Time since boot.
     seen: Duration,
+    /// The groups of a user who is asked about, and is no process.
+    of_account: Option<Vec<u32>>,
     thread: OnceLock<Option<Thread>>,
     executable: OnceLock<Option<Executable>>,
     cgroup: OnceLock<Option<Cgroup>>,
@@ -40,6 +42,7 @@ impl Evidence {
         Self {
             caller,
             seen: since_boot(),
+            of_account: None,
             thread: OnceLock::new(),
             executable: OnceLock::new(),
             cgroup: OnceLock::new(),
@@ -57,6 +60,11 @@ impl Evidence {
         Some(evidence)
     }
 
+    /// A user as such, with these supplementary groups: whatever is a process's own is not known.
+    pub fn of_account(uid: u32, gid: u32, groups: Vec<u32>) -> Self {
+        Self { of_account: Some(groups), ..Self::of(Caller { uid, gid, pid: 0 }) }
+    }
+
     pub fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -68,6 +76,9 @@ impl Evidence {
 
     /// The calling thread's supplementary groups; its primary one is the caller's `gid`.
     pub fn groups(&self) -> Option<&[u32]> {
+        if let Some(groups) = &self.of_account {
+            return Some(groups);
+        }
         self.thread()?.status().groups.as_deref()
     }
 

@@ -194,7 +194,7 @@ impl Policy {
 
     /// Every statement that bears on the resource, whoever it is about, in order. Not for directories of
     /// both kinds.
-    pub(in crate::access) fn about<'a>(&'a self, resource: &Resource<'_>) -> impl Iterator<Item = &'a Statement> {
+    pub fn about<'a>(&'a self, resource: &Resource<'_>) -> impl Iterator<Item = &'a Statement> {
         self.index.about(&self.statements, resource).into_iter().filter_map(|id| self.statement(id))
     }
 }
