@@ -10,14 +10,16 @@
 //! 6. [`provider`] asks the service that holds the value.
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
-//! Around it: [`daemon`] is the order of its life, [`control`] answers `hushfs status`, [`telemetry`]
+//! Around it: [`daemon`] is the order of its life, [`control`] answers `hushfs status` and `hushfs why`,
+//! [`telemetry`]
 //! writes logs, [`sandbox`] takes from the process what it does not need.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;
 //! - every request is answered within its scope's `timeout`;
 //! - a value is held in a [`secret::Secret`] and nothing else, and is handed out only after a decision;
-//! - a refusal is never answered with a value from memory.
+//! - a refusal is never answered with a value from memory;
+//! - what a provider gave to one identity is never given to another.
 
 pub mod access;
 pub mod cache;

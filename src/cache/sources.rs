@@ -8,6 +8,10 @@ use super::source::Source;
 use crate::config::{IdentitySettings, Scope, ScopeName};
 use crate::provider::{Acting, Error, ErrorKind, Identity, Provider};
 
+/// Sources besides the scopes' own. A user may have very many numbers (`/etc/subuid`), each of which can be an
+/// identity of its own: whoever comes then takes the place of the one that has been used least recently.
+const MOST_OTHERS: usize = 1024;
+
 /// How exactly it is known when a source was used last: noting it takes a lock that keeps others out.
 const STILL_USED: Duration = Duration::from_secs(60);
 
@@ -81,6 +85,11 @@ impl Sources {
         let acting = Acting { acts_as: &settings.acts_as, user };
         Some((self.build)(&own.scope, Some(acting)).map(|provider| {
             let source = Arc::new(Source::new(own.scope.clone(), identity, provider));
+            if others.len() >= MOST_OTHERS
+                && let Some(oldest) = others.iter().min_by_key(|(_, other)| other.used).map(|(key, _)| key.clone())
+            {
+                others.remove(&oldest);
+            }
             others.insert(key, Other { source: Arc::clone(&source), used: Instant::now() });
             source
         }))
@@ -124,5 +133,58 @@ impl Sources {
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<(ScopeName, Identity), Other>> {
         self.others.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(all(test, feature = "local"))]
+mod tests {
+    use super::*;
+    use crate::access::policy::Principal;
+    use crate::config::{ActsAs, CacheSettings, Format, IdentityRole, LocalSettings, ProviderSettings};
+    use crate::provider::local::Local;
+
+    fn sources() -> Sources {
+        let settings = LocalSettings { path: "/nowhere".into(), identity: None, allow_plaintext: false };
+        let scope = Scope {
+            name: ScopeName::new("prod").unwrap(),
+            cache: CacheSettings::default(),
+            format: Format::Auto,
+            provider: ProviderSettings::Local(settings.clone()),
+        };
+        let role = IdentityRole { role_arn: "x".into(), external_id: None, session_name: "{uid}".into() };
+        let identity = IdentitySettings {
+            principals: vec![Principal::Everyone],
+            scopes: vec![scope.name.clone()],
+            acts_as: ActsAs::AwsRole(role),
+            place: String::new(),
+        };
+        let build: Build = Box::new(move |_, _| Ok(Arc::new(Local::new(settings.clone(), 1))));
+        Sources::new([&scope].into_iter(), vec![identity], build).ok().unwrap()
+    }
+
+    #[test]
+    fn a_user_with_very_many_numbers_does_not_fill_the_memory() {
+        let (sources, prod) = (sources(), ScopeName::new("prod").unwrap());
+        let of = |uid| Identity::Other { index: 0, user: Some(uid) };
+        for uid in 0..3 * MOST_OTHERS as u32 {
+            assert!(sources.get(&prod, of(uid)).unwrap().is_ok());
+        }
+        assert_eq!(sources.identities_in(&prod).len(), MOST_OTHERS);
+        assert!(
+            sources.known(&prod, of(0)).is_none() && sources.known(&prod, of(3 * MOST_OTHERS as u32 - 1)).is_some()
+        );
+        assert_eq!(sources.all().len(), MOST_OTHERS + 1);
+    }
+
+    #[test]
+    fn each_identity_has_a_source_of_its_own_and_the_same_one_again() {
+        let (sources, prod) = (sources(), ScopeName::new("prod").unwrap());
+        let get = |identity| sources.get(&prod, identity).unwrap().unwrap();
+        let (own, one) = (get(Identity::Own), get(Identity::Other { index: 0, user: Some(1) }));
+        let two = get(Identity::Other { index: 0, user: Some(2) });
+        assert!(!Arc::ptr_eq(&own, &one) && !Arc::ptr_eq(&one, &two));
+        assert!(Arc::ptr_eq(&one, &get(Identity::Other { index: 0, user: Some(1) })));
+        assert!(sources.get(&prod, Identity::Other { index: 7, user: None }).unwrap().is_err());
+        assert!(sources.get(&ScopeName::new("other").unwrap(), Identity::Own).is_none());
     }
 }

@@ -10,6 +10,7 @@ use super::mountinfo;
 /// A place in a mount of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
+    /// Where the whole of it is mounted.
     pub mountpoint: PathBuf,
     /// The names of the path, from the root of the file system on: of a bind mount more than below the mountpoint.
     pub names: Vec<OsString>,
@@ -59,7 +60,9 @@ pub fn locate(path: &Path) -> io::Result<Option<Located>> {
                 Component::Normal(name) => Some(name.to_owned()),
                 _ => None,
             });
-            found = Some(Located { mountpoint: point, names: root.collect() });
+            // Only the file system's root says where its daemon is.
+            let mountpoint = mountinfo::whole(&mounted.device)?.unwrap_or(point);
+            found = Some(Located { mountpoint, names: root.collect() });
         }
     }
     Ok(found)

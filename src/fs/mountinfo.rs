@@ -31,6 +31,14 @@ pub fn holding(path: &Path) -> io::Result<Option<(PathBuf, Mounted)>> {
     Ok(lines.filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.components().count()))
 }
 
+/// Where the whole of a file system is mounted, of which a part is mounted elsewhere too.
+pub fn whole(device: &[u8]) -> io::Result<Option<PathBuf>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let mut lines = table.split(|&byte| byte == b'\n').filter_map(parse);
+    let is_whole = |mounted: &Mounted| mounted.device == device && mounted.root == Path::new("/");
+    Ok(lines.find(|(_, mounted)| is_whole(mounted)).map(|(point, _)| point))
+}
+
 /// A line of the table: where, and what.
 fn parse(line: &[u8]) -> Option<(PathBuf, Mounted)> {
     let mut fields = line.split(|&byte| byte == b' ');

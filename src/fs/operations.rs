@@ -222,14 +222,14 @@ impl Operations {
         name: OsString,
         deadline: Instant,
     ) -> Result<Vec<u8>, Refusal> {
-        if name == xattr::CONTROL {
+        if ino == ROOT && name == xattr::CONTROL {
             return Ok(self.control.as_os_str().as_encoded_bytes().to_vec());
         }
         if name == mode::XATTR && self.judge.differs_by_caller() {
             // The same for everyone, and the kernel's way to judge whoever comes.
             let node = self.node(ino)?;
             let list = (node.kind() != Kind::Link)
-                .then(|| self.judge.picture(&self.namespace, &node, self.is_previous(&node)));
+                .then(|| self.judge.picture(&self.namespace, &node, self.is_previous_to_all(&node)));
             return list.and_then(|list| list.to_xattr()).ok_or(Refusal::NoAttribute);
         }
         if !xattr::is_ours(&name) {
@@ -268,7 +268,7 @@ impl Operations {
     }
 
     fn mode(&self, node: &Node) -> u16 {
-        self.judge.mode(&self.namespace, node, self.is_previous(node), self.lists.load(Ordering::Relaxed))
+        self.judge.mode(&self.namespace, node, self.is_previous_to_all(node), self.lists.load(Ordering::Relaxed))
     }
 
     fn describe(&self, ino: u64, found: &Found) -> Attributes {

@@ -9,7 +9,7 @@ use crate::provider::VersionSelector;
 use crate::tree::{Document, Namespace, Node, Refusal, SecretNode};
 
 const PREFIX: &str = "user.hushfs.";
-/// On every file, of a bind mount too: where the daemon's control socket is.
+/// On the root: where the daemon's control socket is.
 pub const CONTROL: &str = "user.hushfs.control";
 
 /// Whether an attribute could be one of ours. Programs ask for ACLs and labels on every file; they get

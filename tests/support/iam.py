@@ -2,6 +2,7 @@
 
 iam.py ENDPOINT user NAME POLICY          prints the access key id and the secret access key
 iam.py ENDPOINT user-policy NAME POLICY   puts another policy in the place of the user's
+iam.py ENDPOINT role-policy NAME POLICY   puts another policy in the place of the role's
 iam.py ENDPOINT role NAME TRUST POLICY    prints the role's ARN
 iam.py ENDPOINT roles FILE                makes many that anyone may take on, of [{name, policy or null, boundary or null}]
 iam.py ENDPOINT secret-policy NAME POLICY gives a secret a policy of its own
@@ -47,6 +48,9 @@ def main(endpoint, kind, *arguments):
     elif kind == "user-policy":
         name, policy = arguments
         iam.put_user_policy(UserName=name, PolicyName="test", PolicyDocument=policy)
+    elif kind == "role-policy":
+        name, policy = arguments
+        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=policy)
     elif kind == "role":
         print(make_role(iam, *arguments))
     elif kind == "roles":

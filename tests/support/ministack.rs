@@ -109,6 +109,11 @@ impl MiniStack {
         self.iam(&["role", name, trust, policy])
     }
 
+    /// From now on the role may do what `policy` says.
+    pub fn change_role(&self, name: &str, policy: &str) {
+        self.iam(&["role-policy", name, policy]);
+    }
+
     /// As [`MiniStack::role`], in another account.
     pub fn role_in(&self, account: &str, name: &str, trust: &str, policy: &str) -> String {
         self.iam_in(Some(account), &["role", name, trust, policy])

@@ -9,7 +9,7 @@ use crate::access::Action;
 use crate::access::policy::Resource;
 use crate::fs::judge::{self, Reason};
 use crate::fs::recorder::Asked;
-use crate::provider::{Known, VersionSelector};
+use crate::provider::{Identity, Known, VersionSelector};
 use crate::tree::{self, Found, Node, Refusal};
 
 impl Operations {
@@ -18,6 +18,14 @@ impl Operations {
         let (Node::Version(at, id) | Node::File(at, Some(id), _)) = node else { return false };
         let current = self.namespace.memory().current(at);
         current.is_none_or(|good| good.value.version != *id)
+    }
+
+    /// As [`Operations::is_previous`], for the bits of what identities share one inode of: no, if to any it is not.
+    pub(super) fn is_previous_to_all(&self, node: &Node) -> bool {
+        let Node::Version(at, _) = node else { return self.is_previous(node) };
+        let others = self.namespace.sources().identities_in(&at.scope);
+        let mut identities = [node.identity(), Identity::Own].into_iter().chain(others);
+        identities.all(|identity| self.is_previous(&node.under(identity)))
     }
 
     /// A node as the identity sees it that the provider is asked as for this caller. A file that another identity

@@ -4,6 +4,9 @@ use super::Operations;
 use crate::provider::{Identity, Known};
 use crate::tree::{Entry, Node, SecretPath};
 
+/// Of a directory with more secrets IAM is not asked when it is listed: a listing costs what listing costs.
+const MOST_LISTED: usize = 200;
+
 impl Operations {
     /// Somebody looks at a directory of secrets: their bits should show what the providers think.
     pub(super) fn predict(&self, node: &Node, entries: &[Entry]) {
@@ -15,6 +18,9 @@ impl Operations {
         };
         match node {
             Node::Scope(..) | Node::Directory(_) => {
+                if secrets().count() > MOST_LISTED {
+                    return self.predict_for_others(node);
+                }
                 self.ask_behind(node, Identity::Own, secrets());
                 for identity in self.others(node) {
                     self.ask_behind(node, identity, secrets());

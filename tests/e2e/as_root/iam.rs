@@ -199,3 +199,31 @@ fn an_endpoint_of_ones_own_keeps_iam_from_being_asked() {
     assert_eq!(mode(&prod.join("db")), "0500");
     assert_eq!(cloud.proxy.calls("SimulatePrincipalPolicy") + cloud.proxy.calls("GetCallerIdentity"), 0);
 }
+
+#[test]
+fn what_a_role_may_no_longer_read_is_gone_within_ttl_and_never_served_as_stale() {
+    let place = place();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", br#"{"KEY":"value"}"#);
+    let anyone = json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"});
+    let everything = [allow(&["secretsmanager:*"], "*")];
+    let server = &cloud.account.server;
+    let role = server.role("app", &document(&[anyone]), &document(&everything));
+    let identity = format!("[[identity]]\nprincipals = [\"uid:2001\"]\nscopes = [\"prod\"]\naws.role_arn = {role:?}\n");
+    let grants = grant("allow", "uid:2001", "read", "prod/**") + &grant("allow", "uid:2002", "read", "prod/**");
+    let scope = cloud.scope("prod", "ttl = \"1s\"\nnegative_ttl = \"1s\"\nmax_stale = \"1h\"");
+    let configuration = format!("allow_other = true\n{grants}{identity}{scope}");
+    let _daemon = cloud.mount_with_iam(&place, &configuration, crate::support::ministack::ROOT_KEYS);
+    let key = place.mnt().join("prod/db/KEY");
+    for uid in [2001, 2002] {
+        assert_eq!(cat(uid, &[], &key).as_deref(), Some("value"));
+    }
+    server.change_role("app", &document(&[json!({"Effect": "Deny", "Action": "*", "Resource": "*"})]));
+    eventually("the refusal", || cat(2001, &[], &key).is_none().then_some(()));
+    for _ in 0..20 {
+        assert_eq!(cat(2001, &[], &key), None);
+        assert_eq!(cat(2002, &[], &key).as_deref(), Some("value"), "of another identity");
+    }
+    server.change_role("app", &document(&everything));
+    eventually("the grant", || cat(2001, &[], &key).map(drop));
+}

@@ -296,3 +296,20 @@ fn a_caller_of_whom_it_cannot_be_known_is_asked_for_as_nobody() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(EACCES), "{output:?}");
 }
+
+#[test]
+fn each_identitys_current_version_is_read_by_its_link_without_a_right_to_older_ones() {
+    let world = World::new();
+    let scope = world.cloud.scope("prod", "");
+    // By name, so that the kernel goes by an access control list.
+    let grants: String =
+        [ALPHA, BETA, GAMMA].map(|uid| grant("allow", &format!("uid:{uid}"), "read", "prod/**")).concat();
+    let configuration = format!("allow_other = true\n{grants}{}{scope}", world.identities);
+    let _daemon = world.cloud.mount_with_iam(&world.place, &configuration, ROOT_KEYS);
+    let key = world.prod().join("db/@current/KEY");
+    for _ in 0..2 {
+        assert_eq!(cat(ALPHA, &[], &key).as_deref(), Some("alpha's own"));
+        assert_eq!(cat(BETA, &[], &key).as_deref(), Some("beta"));
+        assert_eq!(cat(GAMMA, &[], &key), None);
+    }
+}

@@ -21,7 +21,7 @@ impl Inquiry<'_> {
             node.kind() != Kind::Link
                 && !operations
                     .judge
-                    .picture(&operations.namespace, node, operations.is_previous(node))
+                    .picture(&operations.namespace, node, operations.is_previous_to_all(node))
                     .permits(caller.uid, &gids)
         };
         match way.iter().find(is_shut) {
