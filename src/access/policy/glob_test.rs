@@ -94,6 +94,8 @@ mod properties {
             prop_assert_eq!(glob.matches(text.iter().copied()), path_by_definition(&pattern, &text));
             let above = (0..=text.len()).any(|end| path_by_definition(&pattern, &text[..end]));
             prop_assert_eq!(glob.matches_or_above(text.iter().copied()), above);
+            let spelled: String = text.iter().flat_map(|component| ["/", component]).collect();
+            prop_assert!(!above || spelled.starts_with(&glob.prefix()), "{} and {}", glob.prefix(), spelled);
         }
     }
 }

@@ -31,7 +31,11 @@ struct Conditional {
     denies: Trie,
     /// By the one thing that the condition describes.
     literals: HashMap<String, Trie>,
-    globs: Vec<(Principal, Trie)>,
+    /// By what everything that the condition describes begins with.
+    globs: HashMap<String, Vec<(Principal, Trie)>>,
+    /// The lengths, in bytes, of the keys of `globs`.
+    prefixes: Vec<usize>,
+    /// Where among those that begin alike.
     glob_at: HashMap<Principal, usize>,
 }
 
@@ -135,11 +139,16 @@ impl Conditional {
             self.literals.entry(literal).or_default().add(id, statement);
             return;
         }
+        let prefix = principal.prefix();
+        if !self.prefixes.contains(&prefix.len()) {
+            self.prefixes.push(prefix.len());
+        }
+        let alike = self.globs.entry(prefix).or_default();
         let at = *self.glob_at.entry(principal.clone()).or_insert_with(|| {
-            self.globs.push((principal.clone(), Trie::default()));
-            self.globs.len() - 1
+            alike.push((principal.clone(), Trie::default()));
+            alike.len() - 1
         });
-        if let Some((_, trie)) = self.globs.get_mut(at) {
+        if let Some((_, trie)) = alike.get_mut(at) {
             trie.add(id, statement);
         }
     }
@@ -150,23 +159,28 @@ impl Conditional {
                 trie.find(statements, resource, hits);
             }
         };
-        match kind {
-            Condition::Unit | Condition::Container => find_literal(found, hits),
-            // Spelled as `Principal::literal` spells them, and of a control group those above it as well.
-            Condition::Cgroup | Condition::Executable if !self.literals.is_empty() => {
-                let mut path = String::with_capacity(found.len() + 1);
-                let mut parts = found.split('/').filter(|part| !part.is_empty()).peekable();
-                while let Some(part) = parts.next() {
+        // As `Principal::literal` and `Principal::prefix` spell it.
+        let mut path = String::new();
+        let found = match kind {
+            Condition::Unit | Condition::Container => found,
+            Condition::Cgroup | Condition::Executable => {
+                path.reserve(found.len() + 1);
+                for part in found.split('/').filter(|part| !part.is_empty()) {
                     path.push('/');
                     path.push_str(part);
-                    if kind == Condition::Cgroup || parts.peek().is_none() {
-                        find_literal(&path, hits);
-                    }
                 }
+                &*path
             }
-            Condition::Cgroup | Condition::Executable => {}
+        };
+        find_literal(found, hits);
+        if kind == Condition::Cgroup {
+            // And those above it.
+            for above in found.match_indices('/').skip(1).filter_map(|(end, _)| found.get(..end)) {
+                find_literal(above, hits);
+            }
         }
-        for (principal, trie) in &self.globs {
+        let prefixes = self.prefixes.iter().filter_map(|length| found.get(..*length));
+        for (principal, trie) in prefixes.filter_map(|prefix| self.globs.get(prefix)).flatten() {
             hits.examined += 1;
             if principal.describes(found) {
                 trie.find(statements, resource, hits);

@@ -83,6 +83,25 @@ impl PathGlob {
         self.components.iter().all(|component| matches!(component, Component::Literal(_)))
     }
 
+    /// What every path that it matches begins with, each component with a `/` before it.
+    pub fn prefix(&self) -> String {
+        let mut prefix = String::new();
+        for component in &self.components {
+            let (start, is_whole) = match component {
+                Component::Literal(literal) => (&**literal, true),
+                Component::Glob(glob) => (glob.prefix(), false),
+                Component::Any => ("", false),
+                Component::Deep => break,
+            };
+            prefix.push('/');
+            prefix.push_str(start);
+            if !is_whole {
+                break;
+            }
+        }
+        prefix
+    }
+
     /// The fewest components that a path must have to match.
     pub fn least_components(&self) -> usize {
         self.components.iter().filter(|component| **component != Component::Deep).count()

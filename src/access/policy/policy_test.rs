@@ -22,6 +22,10 @@ fn allow(principal: Principal, resource: &str) -> Statement {
     grant(Effect::Allow, principal, resource)
 }
 
+fn allow_if(condition: String) -> Statement {
+    allow(Principal::parse(&condition, &NoAccounts).unwrap(), "prod/**")
+}
+
 /// Answers nothing and counts the questions.
 #[derive(Default)]
 struct Counting(Cell<usize>);
@@ -54,7 +58,7 @@ impl Evidence for Counting {
 /// The patterns looked at, for every sort of resource together.
 fn examined(statements: Vec<Statement>, uid: u32, gid: u32) -> usize {
     let policy = policy_of(statements, RootPolicy::Allow);
-    let evidence = Process([Finding::Is("u7.service"), Finding::Absent, Finding::Absent, Finding::Absent]);
+    let evidence = Process(["u7.service", "/u7.slice/u7.service", "7c0de", "/opt/u7/run"].map(Finding::Is));
     let subject = Subject { uid, groups: &[gid], groups_complete: true, evidence: &evidence };
     let resources = [
         Resource::root(),
@@ -74,10 +78,16 @@ fn examined(statements: Vec<Statement>, uid: u32, gid: u32) -> usize {
 #[test]
 fn a_decision_does_not_look_at_grants_that_do_not_match() {
     type Make = fn(u32) -> Statement;
-    let sorts: [(&str, Make); 7] = [
+    let sorts: [(&str, Make); 13] = [
         ("users", |n| allow(Principal::User(1000 + n), "prod/**")),
         ("groups", |n| allow(Principal::Group(1000 + n), "prod/**")),
-        ("units", |n| allow(Principal::parse(&format!("unit:u{n}.service"), &NoAccounts).unwrap(), "prod/**")),
+        ("units", |n| allow_if(format!("unit:u{n}.service"))),
+        ("beginnings of units", |n| allow_if(format!("unit:u{n}*.service"))),
+        ("beginnings of containers", |n| allow_if(format!("container:{n}c*"))),
+        ("executables", |n| allow_if(format!("exe:/opt/u{n}/run"))),
+        ("executables in folders", |n| allow_if(format!("exe:/opt/u{n}/*"))),
+        ("control groups", |n| allow_if(format!("cgroup:/u{n}.slice"))),
+        ("beginnings of control groups", |n| allow_if(format!("cgroup:/u{n}.slice/u*"))),
         ("secrets of one group", |n| allow(Principal::Group(1007), &format!("prod/app{n}"))),
         ("folders of one group", |n| allow(Principal::Group(1007), &format!("prod/app{n}/**"))),
         ("beginnings of names of one group", |n| allow(Principal::Group(1007), &format!("prod/app{n}*/**"))),

@@ -128,6 +128,15 @@ impl Principal {
             Self::Everyone | Self::User(_) | Self::Group(_) => None,
         }
     }
+
+    /// Of a condition: what everything that it describes begins with, in the same spelling.
+    pub(super) fn prefix(&self) -> String {
+        match self {
+            Self::Unit(glob) | Self::Container(glob) => glob.prefix().to_owned(),
+            Self::Cgroup(glob) | Self::Executable(glob) => glob.prefix(),
+            Self::Everyone | Self::User(_) | Self::Group(_) => String::new(),
+        }
+    }
 }
 
 fn parts(path: &str) -> impl Iterator<Item = &str> {

@@ -70,12 +70,15 @@ pub(in crate::access) fn principal() -> impl Strategy<Value = Principal> {
     let condition = prop::sample::select(vec![
         "unit:a.service",
         "unit:*.service",
+        "unit:a*.service",
         "cgroup:/x",
         "cgroup:/x/*",
+        "cgroup:/**/y",
         "container:c1",
         "container:c*",
         "exe:/bin/a",
         "exe:/bin/*",
+        "exe:/bin/**",
     ]);
     prop_oneof![5 => simple, 1 => condition.prop_map(|text| Principal::parse(text, &NoAccounts).unwrap())]
 }
