@@ -77,8 +77,8 @@ fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 eac
 	$(CARGO) nextest run --locked --no-run
 	PROPTEST_CASES=$(FUZZ_CASES) tests/setup/sandbox $(CARGO) nextest run --locked --profile fuzz $(NEXTEST_ARGS)
 
-bench: ## cached reads, and how many times as fast tmpfs is
-	$(CARGO) bench --locked --bench reads
+bench: ## cached reads against tmpfs; what decisions, grants and the audit log cost
+	$(CARGO) bench --locked --bench reads --bench decisions --bench audit
 
 clean: ## removes target/
 	$(CARGO) clean
