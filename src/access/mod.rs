@@ -18,7 +18,7 @@ pub use assignment::{Assignment, Doubt, Someone};
 pub use identity::Caller;
 
 /// What a caller wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Learn names and metadata.
     List,

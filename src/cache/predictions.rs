@@ -70,7 +70,7 @@ impl Predictions {
         paths: impl Iterator<Item = &'a SecretPath>,
     ) {
         let lifetime = own.scope.cache.iam_ttl;
-        let whose = (own.scope.name.clone(), class(identity));
+        let whose = (own.scope.name.clone(), identity.of_all_users());
         let now = self.clock.now();
         let wanted: Vec<SecretPath> = {
             let mut state = self.state();
@@ -112,7 +112,7 @@ impl Predictions {
         acts_as: Option<&ActsAs>,
         path: &SecretPath,
     ) -> Result<Permission, Error> {
-        let whose = (own.scope.name.clone(), class(identity));
+        let whose = (own.scope.name.clone(), identity.of_all_users());
         let answers = own.clone().permissions(acts_as.cloned(), vec![path.name().clone()]).await?;
         let permission = answers.into_iter().next().ok_or_else(|| {
             Error::new(crate::provider::ErrorKind::Malformed, "no answer about the secret that was asked about")
@@ -176,16 +176,8 @@ impl Drop for Asking {
     }
 }
 
-/// The identity whatever user asks.
-fn class(identity: Identity) -> Identity {
-    match identity {
-        Identity::Own => Identity::Own,
-        Identity::Other { index, .. } => Identity::Other { index, user: None },
-    }
-}
-
 fn of_all_users(at: &SecretNode) -> SecretNode {
-    SecretNode { identity: class(at.identity), ..at.clone() }
+    SecretNode { identity: at.identity.of_all_users(), ..at.clone() }
 }
 
 fn place((scope, identity): &Whose, path: &SecretPath) -> SecretNode {

@@ -30,6 +30,17 @@ impl IamOf<'_> {
             })
     }
 
+    /// All whose bits may differ: the scope's own, the others, and those others for users who have come.
+    pub fn identities(&self) -> Vec<Identity> {
+        let Some(scope) = self.node.scope() else { return Vec::new() };
+        let mut identities = vec![Identity::Own];
+        identities.extend(self.assignment.in_scope(scope).map(|(index, _)| Identity::Other { index, user: None }));
+        identities.extend(self.seen(scope));
+        identities.sort();
+        identities.dedup();
+        identities
+    }
+
     /// Is it known, or expected, that the provider refuses this identity?
     pub fn refuses_identity(&self, identity: Identity) -> bool {
         let (at, version) = match self.node {
@@ -64,7 +75,7 @@ impl IamOf<'_> {
     }
 
     /// Those that somebody has come with.
-    pub fn seen(&self, scope: &ScopeName) -> Vec<Identity> {
+    fn seen(&self, scope: &ScopeName) -> Vec<Identity> {
         if self.assignment.is_empty() { Vec::new() } else { self.namespace.sources().identities_in(scope) }
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::iam::IamOf;
+use super::pictures::{Grounds, Pictures};
 use crate::access::evidence::Evidence;
 use crate::access::groups::{Groups, Membership};
 use crate::access::mode::{self, Acl};
@@ -21,6 +22,7 @@ pub struct Judge {
     policy: Policy,
     assignment: Assignment,
     groups: Arc<Groups>,
+    pictures: Pictures,
     /// Does anything depend on groups? Only then are a caller's looked up.
     asks_for_groups: bool,
 }
@@ -29,7 +31,7 @@ impl Judge {
     pub fn new(policy: Policy, assignment: Assignment, groups: Arc<Groups>) -> Self {
         let granted = policy.statements().iter().flat_map(|statement| &statement.principals);
         let asks_for_groups = Groups::named_in(granted.chain(assignment.principals())).next().is_some();
-        Self { policy, assignment, groups, asks_for_groups }
+        Self { policy, assignment, groups, pictures: Pictures::default(), asks_for_groups }
     }
 
     /// Are there grants or identities, so that callers see different things? Then the kernel must ask for every
@@ -184,24 +186,40 @@ impl Judge {
     }
 
     /// Who may, as permission bits show it. `is_previous`: the node is of a version before the current one.
-    pub fn picture(&self, namespace: &Namespace, node: &Node, is_previous: bool) -> Acl {
+    pub fn picture(&self, namespace: &Namespace, node: &Node, is_previous: bool) -> Arc<Acl> {
         let action = match (node.kind(), is_previous) {
             (_, true) => Action::ReadPrevious,
             (Kind::File, false) => Action::Read,
             (Kind::Directory, false) if matches!(node, Node::Version(..)) => Action::Read,
             (Kind::Directory | Kind::Link, false) => Action::List,
         };
-        let members = self.members();
-        let (resource, assignment) = (resource(node), &self.assignment);
+        let iam = IamOf { node, namespace, assignment: &self.assignment };
+        let known = iam.identities();
+        let refused = known.iter().copied().filter(|identity| iam.refuses_identity(*identity)).collect();
+        let refuses_listing = iam.refuses_all_listing();
+        let grounds = Grounds { members: self.members(), refused, known, refuses_listing };
+        self.pictures.get(node, action, grounds, |grounds| self.draw(node, action, grounds))
+    }
+
+    fn draw(&self, node: &Node, action: Action, grounds: &Grounds) -> Acl {
+        let resource = resource(node);
         let Some(scope) = node.scope() else {
-            return self.policy.picture(action, &resource, &*members, &RefusesNobody);
+            return self.policy.picture(action, &resource, &*grounds.members, &RefusesNobody);
         };
-        let iam = IamOf { node, namespace, assignment };
-        let refuses = |identity| iam.refuses_identity(identity);
-        let identities =
-            picture::Identities { assignment, scope, directory: &*members, refuses: &refuses, seen: &iam.seen(scope) };
-        let mut picture = self.policy.picture(action, &resource, &*members, &identities);
-        if iam.refuses_all_listing() {
+        // Of a user of whom nothing is known it is what is known of the identity as such.
+        let refuses = |identity: Identity| {
+            let identity = if grounds.known.contains(&identity) { identity } else { identity.of_all_users() };
+            grounds.refused.contains(&identity)
+        };
+        let identities = picture::Identities {
+            assignment: &self.assignment,
+            scope,
+            directory: &*grounds.members,
+            refuses: &refuses,
+            seen: &grounds.known,
+        };
+        let mut picture = self.policy.picture(action, &resource, &*grounds.members, &identities);
+        if grounds.refuses_listing {
             picture.kind = mode::Kind::Passage;
         }
         picture

@@ -2,7 +2,7 @@
 //!
 //! `adapter` is the only place that knows the transport (fuser's session); it decodes a request and hands
 //! it to `operations`, which answers without knowing which transport brought it. `judge` puts what a request
-//! is about to the policy, `iam` what the providers are expected to refuse to the bits, and `recorder` tells the audit log what came of it. `handles` pins what is open,
+//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it. `handles` pins what is open,
 //! `attributes` and `xattr` describe files, `errno` numbers refusals, `mount` attaches the tree to a directory
 //! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in, `session` runs the threads that serve
 //! the kernel.
@@ -17,6 +17,7 @@ pub mod located;
 pub mod mount;
 mod mountinfo;
 mod operations;
+mod pictures;
 mod recorder;
 pub mod session;
 mod xattr;

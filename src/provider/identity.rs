@@ -18,6 +18,17 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// The same, whichever user the service is told of.
+    #[must_use]
+    pub fn of_all_users(self) -> Self {
+        match self {
+            Self::Own => Self::Own,
+            Self::Other { index, .. } => Self::Other { index, user: None },
+        }
+    }
+}
+
 /// An identity as the one who must take it on needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Acting<'a> {

@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, readlinkat, statx};
 
+use rustix::io::Errno;
+
 use super::thread::Thread;
+
+/// How often a look is tried again that the kernel could not finish without waiting.
+const RETRIES: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executable {
@@ -47,8 +52,17 @@ fn is_what_runs(thread: &Thread, path: &Path) -> Option<bool> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let runs = openat(thread.directory(), "exe", flags, Mode::empty()).ok()?;
     let resolve = ResolveFlags::CACHED | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
-    let there = openat2(CWD, path, flags, Mode::empty(), resolve).ok()?;
-    Some(file(&runs)? == file(&there)?)
+    let look = || openat2(CWD, path, flags, Mode::empty(), resolve);
+    let mut there = look();
+    for _ in 0..RETRIES {
+        // Somebody mounts or renames something somewhere at this moment; what is not remembered stays so.
+        if there.as_ref().err() != Some(&Errno::AGAIN) {
+            break;
+        }
+        std::thread::yield_now();
+        there = look();
+    }
+    Some(file(&runs)? == file(&there.ok()?)?)
 }
 
 /// Which file it is, without asking its file system.
