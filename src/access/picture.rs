@@ -119,9 +119,25 @@ impl Policy {
             let granted = || ways.iter().any(|way| way.permits(uid, gids, uid == self.owner_uid()));
             (self.is_past_all(uid) || granted()) && !iam.refuses(Someone::User(uid, gids))
         };
-        let group_may = |gid: u32| ways.iter().any(|way| way.permits_group(gid)) && !iam.refuses(Someone::Member(gid));
+        // A process may have groups that the host does not know its user to be in. Whoever has two of which one is
+        // granted and the other an identity's, and whoever is a named user's and in a group that is granted, has the
+        // entry of a group.
+        let (users, of_identities): (Vec<u32>, BTreeSet<u32>) = (iam.users(), iam.groups().into_iter().collect());
+        let is_left_out = !of_identities.is_empty()
+            && ways.iter().any(|way| {
+                way.allowed_users.iter().any(|uid| !may(*uid, &directory.groups_of(*uid)))
+                    || way.allowed_groups.iter().any(|gid| iam.refuses(Someone::Member(*gid)))
+            });
+        let group_may = |gid: u32| {
+            let granted = ways.iter().any(|way| way.permits_group(gid));
+            if iam.refuses(Someone::Member(gid)) {
+                return granted && users.iter().any(|uid| !iam.refuses(Someone::User(*uid, &[gid])));
+            }
+            let some = is_left_out && of_identities.contains(&gid);
+            granted || (some && ways.iter().any(|way| way.may_permit_some_of(gid)))
+        };
         let others_may = ways.iter().any(|way| way.allows_others && !way.denies_everyone);
-        let named_groups = ways.iter().flat_map(Way::groups).chain(iam.groups());
+        let named_groups = ways.iter().flat_map(Way::groups).chain(of_identities.iter().copied());
         let mut acl = Acl {
             kind: if resource.is_directory() { Kind::Directory } else { Kind::File },
             owner_uid: self.owner_uid(),
@@ -147,9 +163,9 @@ impl Policy {
         // those whom the list so far would judge wrong.
         let mut split: BTreeSet<u32> = ways.iter().flat_map(|way| way.denied_groups.iter().copied()).collect();
         let shown = acl.groups.keys().chain([&acl.owner_gid]);
-        split.extend(shown.copied().filter(|gid| iam.differs_within(*gid)));
+        split.extend(shown.copied().filter(|gid| iam.differs_within(*gid) || iam.refuses(Someone::Member(*gid))));
         let members = split.into_iter().flat_map(|gid| directory.members_of(gid)).filter(|uid| *uid != NO_ID);
-        for uid in doubtful.into_iter().chain(members).chain(iam.users().into_iter().filter(|uid| *uid != NO_ID)) {
+        for uid in doubtful.into_iter().chain(members).chain(users.into_iter().filter(|uid| *uid != NO_ID)) {
             let gids = directory.groups_of(uid);
             let yes = may(uid, &gids);
             if acl.permits(uid, &gids) != yes {
@@ -210,10 +226,18 @@ impl Way {
         allowed && !self.denies_everyone && !self.denied_groups.contains(&gid)
     }
 
+    /// May somebody who has this group be permitted, for another reason if not for this one?
+    fn may_permit_some_of(&self, gid: u32) -> bool {
+        !self.allows_nobody() && !self.denies_everyone && !self.denied_groups.contains(&gid)
+    }
+
     /// Is there nothing in it for this user, whatever groups they are in?
     fn is_closed_to(&self, uid: u32) -> bool {
-        let allows_nobody = !self.allows_others && self.allowed_users.is_empty() && self.allowed_groups.is_empty();
-        allows_nobody || self.denies_everyone || self.denied_users.contains(&uid)
+        self.allows_nobody() || self.denies_everyone || self.denied_users.contains(&uid)
+    }
+
+    fn allows_nobody(&self) -> bool {
+        !self.allows_others && self.allowed_users.is_empty() && self.allowed_groups.is_empty()
     }
 
     fn users(&self) -> impl Iterator<Item = u32> {

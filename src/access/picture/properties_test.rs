@@ -10,7 +10,7 @@ use crate::access::policy::properties_test::{
     At, Host, at, host, policy_of, principal, process, root, statements, without_conditions,
 };
 use crate::access::policy::{Principal, Subject};
-use crate::access::{Assignment, Doubt};
+use crate::access::{Action, Assignment, Doubt};
 use crate::config::{ActsAs, IdentityRole, IdentitySettings, ScopeName};
 use crate::provider::Identity;
 
@@ -94,6 +94,30 @@ proptest! {
         prop_assert!(acl.permits(uid, &groups) || !opens, "{:?}", acl);
     }
 
+    /// Nor on account of groups that the host does not know of, of one way to a yes, as every file is; but for those
+    /// who have an entry of their own for the groups that it does know of.
+    #[test]
+    fn a_process_with_more_groups_than_its_user_is_not_shut_out_for_its_users_identity(
+        statements in statements(), identities in vec(identity(), 0..4), refused in refused(), root in root(),
+        host in host(), uid in 0..6u32, more in btree_set(10..14u32, 0..4), process in process(), at in at(),
+    ) {
+        let Some(scope) = scope(&at).filter(|_| !at.resource().is_directory()) else { return Ok(()) };
+        let (policy, assignment) = (policy_of(statements, root), Assignment::new(identities));
+        if policy.is_past_all(uid) {
+            return Ok(());
+        }
+        let mut groups = host.groups_of(uid);
+        groups.extend(more);
+        let subject = Subject { uid, groups: &groups, groups_complete: true, evidence: &process };
+        let opens = policy.decide(&subject, Action::Read, &at.resource()).is_allowed()
+            && assignment.of(&subject, &scope).is_ok_and(|identity| !refused.has(identity));
+        let acl = policy.picture(Action::Read, &at.resource(), &host, &Identities {
+            assignment: &assignment, scope: &scope, directory: &host, refuses: &|it| refused.has(it), seen: &refused.seen(),
+        });
+        let has_an_entry = uid == acl.owner_uid || acl.users.contains_key(&uid);
+        prop_assert!(acl.permits(uid, &groups) || !opens || has_an_entry, "{:?}", acl);
+    }
+
     /// And never "yes" where it is not, for a reason that bits can express.
     #[test]
     fn bits_say_what_grants_and_the_provider_say_as_far_as_bits_can(
@@ -146,7 +170,6 @@ proptest! {
 /// The generators above make such cases: a test that cannot meet them proves nothing.
 #[test]
 fn a_group_that_the_provider_refuses_loses_its_bit_and_others_keep_theirs() {
-    use crate::access::Action;
     use crate::access::policy::{Actions, Effect, Pattern, Resource, Statement};
     let read = |principals: Vec<Principal>| Statement {
         effect: Effect::Allow,

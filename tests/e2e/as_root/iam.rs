@@ -185,6 +185,29 @@ fn bits_show_each_group_what_its_own_identity_may() {
     assert_eq!(list(&key), wanted);
 }
 
+/// As of a service with `SupplementaryGroups=`, or a container with `--group-add`.
+#[test]
+fn a_group_that_the_host_does_not_know_of_gives_its_identity_and_bits_do_not_stand_in_the_way() {
+    let place = place();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", br#"{"KEY":"value"}"#);
+    let anyone = json!({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"});
+    let role = cloud.account.server.role("may", &document(&[anyone]), &document(&[allow(&["secretsmanager:*"], "*")]));
+    // The scope's own identity may read nothing itself.
+    let policy = document(&[allow(LOOK, "*"), allow(PREDICT, "*"), allow(&["sts:AssumeRole"], "*")]);
+    let keys = cloud.account.server.user("app", &policy);
+    let identity =
+        format!("[[identity]]\nprincipals = [\"gid:3001\"]\nscopes = [\"prod\"]\naws.role_arn = {role:?}\n");
+    let grants = grant("allow", "uid:3003", "read", "prod/**");
+    let configuration = format!("allow_other = true\n{grants}{identity}{}", cloud.scope("prod", ""));
+    let _daemon = cloud.mount_with_iam(&place, &configuration, (&keys.0, &keys.1));
+    let db = place.mnt().join("prod/db");
+    shows(&db, "0050");
+    assert_eq!(cat(3003, &[3001], &db.join("KEY")).as_deref(), Some("value"));
+    assert_eq!(cat(3003, &[], &db.join("KEY")), None);
+    assert_eq!(cat(3004, &[3001], &db.join("KEY")), None);
+}
+
 #[test]
 fn an_endpoint_of_ones_own_keeps_iam_from_being_asked() {
     let place = place();
