@@ -78,7 +78,7 @@ pub(super) async fn build(
         config = assume(role::own_session(own, &host_name()), &config).await;
     }
     if let Some(role) = role {
-        config = assume(role.session(&host_name()).await, &config).await;
+        config = assume(role.session(&host_name()).await?, &config).await;
     }
     let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config)
         .interceptor(BodyLimit::for_values_up_to(max_secret_bytes));

@@ -1,14 +1,20 @@
 //! The role of an `[[identity]]`, for one caller.
 
+use nix::errno::Errno;
 use nix::unistd::{Uid, User};
+use tokio::sync::Semaphore;
 
 use crate::config::{ActsAs, AssumeRole, IdentityRole};
-use crate::provider::Acting;
+use crate::provider::{Acting, Error, ErrorKind};
 
 /// The longest session name that STS takes, in characters.
 const LONGEST_SESSION: usize = 64;
 /// The longest part of it that is the host's, so that there is room for the user.
 const LONGEST_HOST: usize = 32;
+
+/// Questions to the host's name service at a time. Nothing ends one that hangs, and it holds a thread of those that
+/// all of the daemon has for what blocks.
+static LOOKUPS: Semaphore = Semaphore::const_new(8);
 
 /// A role, and for whom it is taken on.
 #[derive(Debug, Clone)]
@@ -32,16 +38,17 @@ impl Role {
     }
 
     /// Asks the host's name service for the user, which may take its time.
-    pub(super) async fn session(&self, host: &str) -> Session {
+    ///
+    /// # Errors
+    /// It does not say: the session would not be called after the caller, and be given what that one is not.
+    pub(super) async fn session(&self, host: &str) -> Result<Session, Error> {
         let user = match self.user {
             Some(uid) if self.texts().any(|text| text.contains("{user}")) => {
-                let asked =
-                    tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)).ok().flatten()).await;
-                asked.ok().flatten().map_or_else(|| format!("uid{uid}"), |user| user.name)
+                name_of(uid, |uid| Ok(User::from_uid(Uid::from_raw(uid))?.map(|user| user.name))).await?
             }
             _ => String::new(),
         };
-        self.filled(host, &user)
+        Ok(self.filled(host, &user))
     }
 
     fn texts(&self) -> impl Iterator<Item = &str> {
@@ -59,6 +66,26 @@ impl Role {
             external_id: self.settings.external_id.as_deref().map(fill),
             name: fill(&self.settings.session_name).chars().take(LONGEST_SESSION).collect(),
         }
+    }
+}
+
+/// What a user is called; by number where the host has no such user.
+async fn name_of(uid: u32, ask: fn(u32) -> Result<Option<String>, Errno>) -> Result<String, Error> {
+    let fail = |why: String| {
+        let text = format!("the host's name service does not say who the user {uid} is: {why}");
+        Err(Error::new(ErrorKind::Unreachable, text))
+    };
+    let Ok(permit) = LOOKUPS.acquire().await else { return fail("it was given up".into()) };
+    let asked = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        ask(uid)
+    });
+    match asked.await {
+        Ok(Ok(Some(name))) => Ok(name),
+        // getpwnam(3) has these for a user who is not there.
+        Ok(Ok(None) | Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM)) => Ok(format!("uid{uid}")),
+        Ok(Err(error)) => fail(error.to_string()),
+        Err(_) => fail("it was given up".into()),
     }
 }
 
@@ -108,6 +135,39 @@ mod tests {
         let session = filled("hushfs-{host}-{user}", "web-1\n", "ann");
         assert_eq!(session.name, "hushfs-web-1-ann");
         assert_eq!(session.external_id.as_deref(), Some("web-1:1000"));
+    }
+
+    #[tokio::test]
+    async fn a_user_whose_name_is_not_known_is_not_called_something_else() {
+        assert_eq!(name_of(7, |_| Ok(Some("ann".into()))).await.unwrap(), "ann");
+        for nobody in [|_| Ok(None), |_| Err(Errno::ENOENT)] {
+            assert_eq!(name_of(7, nobody).await.unwrap(), "uid7");
+        }
+        let error = name_of(7, |_| Err(Errno::EMFILE)).await.unwrap_err();
+        assert!(error.kind == ErrorKind::Unreachable && error.detail.contains("user 7"), "{error}");
+    }
+
+    #[test]
+    fn a_name_service_that_hangs_holds_a_few_threads_however_many_ask() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::time::Duration;
+
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let all = (0..100).map(|uid| {
+                let hangs = name_of(uid, |_| {
+                    ASKED.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(1500));
+                    Ok(None)
+                });
+                tokio::spawn(tokio::time::timeout(Duration::from_millis(500), hangs))
+            });
+            for one in all.collect::<Vec<_>>() {
+                assert!(one.await.unwrap().is_err());
+            }
+            assert!((1..=8).contains(&ASKED.load(Ordering::SeqCst)));
+        });
     }
 
     #[test]

@@ -196,8 +196,7 @@ fn a_group_that_the_host_does_not_know_of_gives_its_identity_and_bits_do_not_sta
     // The scope's own identity may read nothing itself.
     let policy = document(&[allow(LOOK, "*"), allow(PREDICT, "*"), allow(&["sts:AssumeRole"], "*")]);
     let keys = cloud.account.server.user("app", &policy);
-    let identity =
-        format!("[[identity]]\nprincipals = [\"gid:3001\"]\nscopes = [\"prod\"]\naws.role_arn = {role:?}\n");
+    let identity = format!("[[identity]]\nprincipals = [\"gid:3001\"]\nscopes = [\"prod\"]\naws.role_arn = {role:?}\n");
     let grants = grant("allow", "uid:3003", "read", "prod/**");
     let configuration = format!("allow_other = true\n{grants}{identity}{}", cloud.scope("prod", ""));
     let _daemon = cloud.mount_with_iam(&place, &configuration, (&keys.0, &keys.1));
