@@ -56,7 +56,9 @@ impl IamOf<'_> {
             Known::No => true,
             Known::Unknown if version == VersionSelector::Current => {
                 let expected = memory.predictions.of(&at, own.scope.cache.iam_ttl);
-                expected.is_some_and(|it| it.permission.read == Known::No)
+                // A value that came since then was given, if it is not fresh any more.
+                let given = || memory.current(&at).map(|good| memory.age(&good));
+                expected.is_some_and(|it| it.permission.read == Known::No && given().is_none_or(|age| age > it.age))
             }
             Known::Unknown => false,
         };

@@ -118,6 +118,25 @@ fn a_refusal_corrects_a_prediction_at_once_and_a_grant_when_the_prediction_is_ol
 }
 
 #[test]
+fn an_answer_that_is_younger_than_a_prediction_outlives_its_ttl_in_the_bits() {
+    let place = place();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", br#"{"KEY":"value"}"#);
+    let asking = [allow(LOOK, "*"), allow(PREDICT, "*")];
+    let keys = cloud.account.server.user("app", &document(&asking));
+    let scope = cloud.scope("prod", "ttl = \"3s\"");
+    let _daemon = cloud.mount_with_iam(&place, &scope, (&keys.0, &keys.1));
+    let db = place.mnt().join("prod/db");
+    shows(&db, "0000");
+    cloud.account.server.change_user("app", &document(&[&asking[..], &[allow(READ, "*")]].concat()));
+    // Root's capabilities are above bits.
+    assert_eq!(errno_of_reading(&db.join("KEY")), None);
+    shows(&db, "0500");
+    std::thread::sleep(std::time::Duration::from_millis(4200));
+    assert_eq!(mode(&db), "0500");
+}
+
+#[test]
 fn who_may_not_ask_iam_learns_from_refusals() {
     let place = place();
     let cloud = Cloud::start(&place);
