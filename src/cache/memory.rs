@@ -95,7 +95,7 @@ impl Memory {
         let key = ValueKey { at: place(source, path), version: version.clone() };
         let policy = source.values();
         if let VersionSelector::Named(id) = version
-            && let Some(good) = self.version_in_memory(&key, id, source)
+            && let Some(good) = self.version_in_memory(&key, id, &policy)
         {
             return Ok(Held { good, stale: false });
         }
@@ -179,7 +179,10 @@ impl Memory {
     /// for as long as that is believed.
     pub fn is_readable(&self, at: &SecretNode, version: &VersionSelector, policy: &Policy) -> Known {
         let key = ValueKey { at: at.clone(), version: version.clone() };
-        told(&self.values, &key, policy)
+        match version {
+            VersionSelector::Named(id) if self.version_in_memory(&key, id, policy).is_some() => Known::Yes,
+            _ => told(&self.values, &key, policy),
+        }
     }
 
     /// As [`Memory::is_readable`], of listing the scope.
@@ -242,10 +245,10 @@ impl Memory {
     }
 
     /// A version asked for by its id that memory holds as the current or the previous one.
-    fn version_in_memory(&self, key: &ValueKey, id: &str, source: &Source) -> Option<Good<Document>> {
+    fn version_in_memory(&self, key: &ValueKey, id: &str, policy: &Policy) -> Option<Good<Document>> {
         [VersionSelector::Current, VersionSelector::Previous].into_iter().find_map(|version| {
             let known = ValueKey { version, ..key.clone() };
-            self.values.peek_fresh(&known, &source.values()).filter(|good| good.value.version == id)
+            self.values.peek_fresh(&known, policy).filter(|good| good.value.version == id)
         })
     }
 }

@@ -172,6 +172,21 @@ fn a_fetch_under_way_is_joined_by_nobody_of_another_identity() {
     assert_eq!(proxy.calls("GetSecretValue"), 3, "one for each identity, and one only");
 }
 
+/// Some policies let versions be asked for by their stage only.
+#[test]
+fn a_version_that_was_refused_by_its_id_is_shown_as_readable_once_it_comes_as_the_current_one() {
+    let world = World::new();
+    let _daemon = world.mount("ttl = \"3s\"\nnegative_ttl = \"60s\"", "");
+    let db = world.prod().join("db");
+    let key = db.join(as_user(ALPHA, || std::fs::read_link(db.join("@current")).unwrap())).join("KEY");
+    std::thread::sleep(std::time::Duration::from_millis(3200));
+    world.cloud.proxy.set("GetSecretValue", Fault::error(400, "AccessDeniedException"));
+    assert_eq!(cat(ALPHA, &[], &key), None);
+    world.cloud.proxy.set("GetSecretValue", Fault::Pass);
+    assert_eq!(cat(ALPHA, &[], &db.join("KEY")).as_deref(), Some("alpha's own"));
+    assert_eq!(cat(ALPHA, &[], &key).as_deref(), Some("alpha's own"));
+}
+
 /// The bytes that are mapped of a file, after one more look at it.
 fn mapped(file: &File) -> Vec<u8> {
     let length = usize::try_from(file.metadata().unwrap().size()).unwrap();
