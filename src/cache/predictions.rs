@@ -17,6 +17,9 @@ use crate::tree::{SecretNode, SecretPath};
 const TOGETHER: usize = 100;
 /// How long nobody is asked after a failure that passes; longer, where the service says so.
 const PAUSE: Duration = Duration::from_secs(30);
+/// So many times `iam_ttl` a service that will not say is left in peace: each refusal is a line in somebody's log
+/// of refusals.
+const REFUSED_FOR: u32 = 12;
 /// The share of `iam_ttl` after which an answer is asked for anew.
 const REFRESH_AT: f64 = 0.8;
 
@@ -161,7 +164,8 @@ impl Asking {
             }
             Err(error) => {
                 let lifetime = own.scope.cache.iam_ttl;
-                let pause = if error.kind.is_outage() { PAUSE.min(lifetime) } else { lifetime };
+                let pause =
+                    if error.kind.is_outage() { PAUSE.min(lifetime) } else { lifetime.saturating_mul(REFUSED_FOR) };
                 let until = now.saturating_add(error.retry_after.unwrap_or_default().max(pause));
                 state.paused.insert(self.whose.clone(), until);
                 Err(error)
