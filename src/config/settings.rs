@@ -200,17 +200,24 @@ pub struct LocalSettings {
     pub allow_plaintext: bool,
 }
 
-/// AWS Secrets Manager; what is not set comes from the SDK's own chain (environment, profile, IMDS, …).
+/// Where in AWS, and as whom; what is not set comes from the SDK's own chain (environment, profile, IMDS, …).
 #[derive(Debug, Clone, Default)]
-pub struct AwsSecretsManagerSettings {
+pub struct AwsSettings {
     pub region: Option<String>,
     pub profile: Option<String>,
-    /// `prod/` makes `prod/db` show as `db`.
-    pub prefix: String,
+    /// Of the scope's service; others keep theirs.
     pub endpoint_url: Option<String>,
     /// PEM certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     pub assume_role: Option<AssumeRole>,
+}
+
+/// AWS Secrets Manager.
+#[derive(Debug, Clone, Default)]
+pub struct AwsSecretsManagerSettings {
+    pub aws: AwsSettings,
+    /// `prod/` makes `prod/db` show as `db`.
+    pub prefix: String,
 }
 
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@
 
 mod answer;
 #[cfg(feature = "aws")]
-pub mod aws_secrets_manager;
+pub mod aws;
 mod error;
 mod identity;
 #[cfg(feature = "local")]

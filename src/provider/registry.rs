@@ -22,7 +22,7 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
         }
         #[cfg(feature = "aws")]
         ProviderSettings::AwsSecretsManager(settings) => {
-            Ok(Arc::new(super::aws_secrets_manager::AwsSecretsManager::new(
+            Ok(Arc::new(super::aws::secrets_manager::AwsSecretsManager::new(
                 settings.clone(),
                 acting,
                 scope.cache.timeout,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hushfs::config::{
-    AssumeRole, AwsSecretsManagerSettings, CacheSettings, Format, ProviderSettings, Scope, ScopeName,
+    AssumeRole, AwsSecretsManagerSettings, AwsSettings, CacheSettings, Format, ProviderSettings, Scope, ScopeName,
 };
 use hushfs::provider::{ErrorKind, Known, VersionSelector};
 
@@ -68,15 +68,15 @@ impl Fixture for Aws {
 }
 
 impl Aws {
-    pub fn scope_as(&self, profile: &str, change: impl FnOnce(&mut AwsSecretsManagerSettings)) -> Scope {
-        let mut settings = AwsSecretsManagerSettings {
+    pub fn scope_as(&self, profile: &str, change: impl FnOnce(&mut AwsSettings)) -> Scope {
+        let mut aws = AwsSettings {
             region: Some("us-east-1".into()),
             profile: Some(profile.into()),
-            prefix: PREFIX.into(),
             endpoint_url: Some(self.proxy.url()),
-            ..AwsSecretsManagerSettings::default()
+            ..AwsSettings::default()
         };
-        change(&mut settings);
+        change(&mut aws);
+        let settings = AwsSecretsManagerSettings { aws, prefix: PREFIX.into() };
         Scope {
             name: ScopeName::new("prod").expect("a scope's name"),
             // Long, so that a slow machine fails nothing; tests of the timeout set their own.

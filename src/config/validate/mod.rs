@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod aws;
 mod aws_secrets_manager;
 mod cache;
 mod files;

@@ -7,21 +7,25 @@ use super::super::error::clean;
 use super::answer::Evaluation;
 use crate::provider::{Known, Permission};
 
-/// Does a secret have a policy of its own? IAM leaves that out where it simulates a role.
+/// Has what is read a policy of its own? IAM leaves that out where it simulates a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ResourcePolicy {
+pub(in super::super) enum ResourcePolicy {
     None,
     There,
     /// And why not.
     Unknown(String),
 }
 
-/// Does the answer hang on the secret's own policy, so that it is worth asking for?
-pub(super) fn hangs_on_resource_policy(evaluation: &Evaluation) -> bool {
+/// Does the answer hang on the resource's own policy, so that it is worth asking for?
+pub(in super::super) fn hangs_on_resource_policy(evaluation: &Evaluation) -> bool {
     evaluation.decision == "implicitDeny" && evaluation.missing.is_empty() && !evaluation.refused_by_organization
 }
 
-pub(super) fn permission(principal: &str, evaluation: &Evaluation, resource_policy: &ResourcePolicy) -> Permission {
+pub(in super::super) fn permission(
+    principal: &str,
+    evaluation: &Evaluation,
+    resource_policy: &ResourcePolicy,
+) -> Permission {
     let (read, open) = match evaluation.decision.as_str() {
         "allowed" => (Known::Yes, None),
         "explicitDeny" | "implicitDeny" if !evaluation.missing.is_empty() => {
@@ -34,12 +38,12 @@ pub(super) fn permission(principal: &str, evaluation: &Evaluation, resource_poli
         // Whatever else allows it.
         "explicitDeny" => (Known::No, None),
         "implicitDeny" => match resource_policy {
-            ResourcePolicy::None => (Known::No, Some("the secret has no policy of its own".into())),
+            ResourcePolicy::None => (Known::No, Some("it has no policy of its own".into())),
             ResourcePolicy::There => {
-                (Known::Unknown, Some("the secret's own policy may allow it, which IAM does not simulate".into()))
+                (Known::Unknown, Some("its own policy may allow it, which IAM does not simulate".into()))
             }
             ResourcePolicy::Unknown(why) => {
-                (Known::Unknown, Some(format!("the secret's own policy may allow it and is not known: {why}")))
+                (Known::Unknown, Some(format!("its own policy may allow it and is not known: {why}")))
             }
         },
         _ => (Known::Unknown, Some("a decision that this hushfs does not know".into())),
@@ -48,7 +52,7 @@ pub(super) fn permission(principal: &str, evaluation: &Evaluation, resource_poli
 }
 
 /// Nothing was decided.
-pub(super) fn unknown(principal: &str, why: &str) -> Permission {
+pub(in super::super) fn unknown(principal: &str, why: &str) -> Permission {
     Permission { read: Known::Unknown, why: clean(&format!("iam:SimulatePrincipalPolicy of {principal}: {why}")) }
 }
 

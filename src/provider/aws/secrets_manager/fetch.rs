@@ -8,9 +8,10 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
 use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
 use aws_sdk_secretsmanager::types::SecretValueEntry;
 
-use super::error::clean;
+use super::super::batch;
+use super::super::error::clean;
+use super::Shared;
 use super::names::FullName;
-use super::{Shared, batch};
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
 use crate::secret::Secret;
 
@@ -29,7 +30,7 @@ pub(super) async fn fetch(
     name: &SecretName,
     version: &VersionSelector,
 ) -> Result<Fetched, Error> {
-    let name = FullName::new(&shared.settings.prefix, name)?;
+    let name = FullName::new(&shared.prefix, name)?;
     match version {
         VersionSelector::Current => batch::current(shared, name).await,
         VersionSelector::Previous => single(shared, &name, Version::Stage(PREVIOUS)).await,
@@ -87,7 +88,7 @@ async fn single(shared: &Shared, name: &FullName, version: Version<'_>) -> Resul
     let call = match version {
         Version::Stage(text) | Version::Id(text) => format!("GetSecretValue of `{}`, version `{text}`", name.as_str()),
     };
-    let session = shared.sessions.get(shared).await?;
+    let session = shared.aws.session().await?;
     let request = session.client.get_secret_value().secret_id(name.as_str());
     let request = match version {
         Version::Stage(stage) => request.version_stage(stage),
@@ -96,7 +97,7 @@ async fn single(shared: &Shared, name: &FullName, version: Version<'_>) -> Resul
     let answer = request.send().await.map_err(|error| {
         let refuses_version = !matches!(version, Version::Stage(CURRENT | PREVIOUS))
             && matches!(error.code(), Some("InvalidParameterException" | "ValidationException"));
-        let mut error = shared.sessions.failed(&session, &call, &error);
+        let mut error = shared.aws.failed(&session, &call, &error);
         if refuses_version {
             // What cannot be a version is not one.
             error.kind = ErrorKind::NotFound;
@@ -148,13 +149,13 @@ impl Value {
             (None, Some(blob)) => blob.into_inner(),
             (None, None) => return Err(lacks("value")),
         };
-        if bytes.len() as u64 > shared.max_secret_bytes {
+        if bytes.len() as u64 > shared.aws.max_secret_bytes {
             return Err(Error::new(
                 ErrorKind::TooLarge,
                 format!(
                     "{call}: the value has {} bytes, more than max_secret_bytes = {}",
                     bytes.len(),
-                    shared.max_secret_bytes
+                    shared.aws.max_secret_bytes
                 ),
             ));
         }

@@ -1,6 +1,8 @@
 //! Between a scope's names and Secrets Manager's.
 
-use super::error::clean;
+use std::fmt;
+
+use super::super::error::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// The longest name that Secrets Manager takes, in characters.
@@ -31,6 +33,12 @@ impl FullName {
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for FullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) fn iam(config: &SdkConfig, scope_has_its_own: bool) -> Result<Endpoin
     choose(named(config, "IAM"), scope_has_its_own, region, config.use_fips() == Some(true))
 }
 
-/// Does Secrets Manager's endpoint speak TLS? `endpoint_url` is the scope's own.
-pub(super) fn reads_over_tls(config: &SdkConfig, endpoint_url: Option<&str>) -> bool {
-    let url = endpoint_url.map(str::to_owned).or_else(|| named(config, "Secrets Manager"));
+/// Does the endpoint of this service speak TLS? `endpoint_url` is the scope's own.
+pub(super) fn reads_over_tls(config: &SdkConfig, service: &str, endpoint_url: Option<&str>) -> bool {
+    let url = endpoint_url.map(str::to_owned).or_else(|| named(config, service));
     url.is_none_or(|url| url.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://")))
 }
 

@@ -6,25 +6,18 @@ use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_secretsmanager::types::Tag;
 
-/// By whole name. As fresh as the last listing or look.
+use super::super::iam::About;
+
+/// By whole name; ARNs have the six characters that Secrets Manager puts behind the name. As fresh as the last
+/// listing or look.
 #[derive(Default)]
 pub(super) struct Known(Mutex<HashMap<String, About>>);
 
-/// One secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct About {
-    /// With the six characters that Secrets Manager puts behind the name. Never empty.
-    pub(super) arn: String,
-    pub(super) tags: Vec<(String, String)>,
-}
-
-impl About {
-    /// None where the answer has no ARN: then nothing is known that we could not do without.
-    pub(super) fn new(arn: Option<String>, tags: Option<Vec<Tag>>) -> Option<Self> {
-        let pair = |tag: Tag| tag.key.map(|key| (key, tag.value.unwrap_or_default()));
-        let tags = tags.unwrap_or_default().into_iter().filter_map(pair).collect();
-        arn.filter(|arn| !arn.is_empty()).map(|arn| Self { arn, tags })
-    }
+/// None where the answer has no ARN: then nothing is known that we could not do without.
+pub(super) fn about(arn: Option<String>, tags: Option<Vec<Tag>>) -> Option<About> {
+    let pair = |tag: Tag| tag.key.map(|key| (key, tag.value.unwrap_or_default()));
+    let tags = tags.unwrap_or_default().into_iter().filter_map(pair).collect();
+    arn.filter(|arn| !arn.is_empty()).map(|arn| About { arn, tags })
 }
 
 impl Known {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::known::About;
 use super::principal::{Kind, Principal, account_of};
+use super::{About, Action};
 
 /// A condition key and its value, as IAM takes them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,20 +29,20 @@ impl Entry {
 pub(super) struct Reads<'a> {
     pub(super) principal: &'a Principal,
     pub(super) region: &'a str,
-    /// Does Secrets Manager's endpoint speak TLS?
+    /// Does the service's endpoint speak TLS?
     pub(super) over_tls: bool,
 }
 
 impl Reads<'_> {
     /// The entries of a question about many secrets.
-    pub(super) fn common(&self) -> Vec<Entry> {
+    pub(super) fn common(&self, action: &Action) -> Vec<Entry> {
         let principal = self.principal;
         let kind = match principal.kind {
             Kind::User => "User",
             Kind::Role => "AssumedRole",
         };
-        vec![
-            Entry::text("secretsmanager:VersionStage", "AWSCURRENT"),
+        let mut entries: Vec<Entry> = action.context.iter().map(|(key, value)| Entry::text(key, *value)).collect();
+        entries.extend([
             Entry::text("aws:RequestedRegion", self.region),
             Entry::text("aws:PrincipalArn", &principal.arn),
             Entry::text("aws:PrincipalAccount", &principal.account),
@@ -50,7 +50,8 @@ impl Reads<'_> {
             Entry::boolean("aws:SecureTransport", self.over_tls),
             Entry::boolean("aws:PrincipalIsAWSService", false),
             Entry::boolean("aws:ViaAWSService", false),
-        ]
+        ]);
+        entries
     }
 
     /// The entries for what policies ask about this secret and no question had: those of `missing` that are
@@ -66,7 +67,9 @@ impl Reads<'_> {
 }
 
 fn value<'a>(secret: &'a About, key: &str) -> Option<&'a str> {
-    let tag = key.strip_prefix("aws:resourcetag/").or_else(|| key.strip_prefix("secretsmanager:resourcetag/"));
+    let tag = ["aws:", "secretsmanager:", "ssm:"]
+        .iter()
+        .find_map(|service| key.strip_prefix(service)?.strip_prefix("resourcetag/"));
     if let Some(tag) = tag {
         let mut values = secret.tags.iter().filter(|(name, _)| name.to_ascii_lowercase() == tag);
         // Condition keys know no case, tags do: of two that differ in nothing else, either may be meant.

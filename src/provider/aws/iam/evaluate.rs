@@ -10,12 +10,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::known::About;
+use super::super::connection::{Connection, Service};
+use super::super::error::clean;
 use super::super::session::Session;
-use super::super::{Shared, error::clean};
 use super::answer::Evaluation;
 use super::context::{Entry, Reads};
 use super::request::{Question, Simulate};
+use super::{About, Action};
 use crate::provider::{Error, ErrorKind};
 
 /// Secrets in a question.
@@ -29,16 +30,17 @@ const MOST_ALONE: usize = 100;
 const MOST_PAGES: usize = 20;
 
 /// By ARN. What is not in it has no answer.
-pub(super) type Evaluations = HashMap<String, Evaluation>;
+pub(in super::super) type Evaluations = HashMap<String, Evaluation>;
 
-pub(super) struct Asker<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) session: &'a Session,
+pub(super) struct Asker<'a, S: Service> {
+    pub(super) connection: &'a Connection<S>,
+    pub(super) session: &'a Session<S>,
     pub(super) simulate: &'a Simulate,
     pub(super) reads: Reads<'a>,
+    pub(super) action: &'a Action,
 }
 
-impl Asker<'_> {
+impl<S: Service> Asker<'_, S> {
     /// None where IAM knows no such principal.
     pub(super) async fn evaluate(&self, secrets: &[&About]) -> Result<Option<Evaluations>, Error> {
         let Some(mut all) = self.ask(secrets, &[]).await? else { return Ok(None) };
@@ -74,8 +76,9 @@ impl Asker<'_> {
         for arns in arns.chunks(MOST) {
             let mut question = Question {
                 principal: self.reads.principal.arn.clone(),
+                action: self.action.name,
                 resources: arns.iter().map(|arn| (*arn).to_owned()).collect(),
-                context: self.reads.common().into_iter().chain(more.iter().cloned()).collect(),
+                context: self.reads.common(self.action).into_iter().chain(more.iter().cloned()).collect(),
                 marker: None,
             };
             for _ in 0..MOST_PAGES {
@@ -105,7 +108,7 @@ impl Asker<'_> {
             return Ok(None);
         }
         let call = format!("iam:SimulatePrincipalPolicy of {principal}");
-        let mut error = self.shared.sessions.failed(self.session, &call, &error);
+        let mut error = self.connection.failed(self.session, &call, &error);
         if error.kind == ErrorKind::Denied {
             error.detail.push_str(&format!(
                 "; for permission bits that show what IAM allows, allow iam:SimulatePrincipalPolicy on {principal}"

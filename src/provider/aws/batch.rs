@@ -1,8 +1,7 @@
 //! Many reads at once share calls.
 //!
-//! A lone read is one GetSecretValue, at once. While [`SLOTS`] calls are under way further reads wait;
-//! whenever one ends, up to [`MOST`] of them go out together as one BatchGetSecretValue. Nobody waits for
-//! a batch to fill.
+//! A lone read is one call, at once. While [`SLOTS`] calls are under way further reads wait; whenever one
+//! ends, as many of them as the service takes go out together as one. Nobody waits for a batch to fill.
 //!
 //! Invariants:
 //! - at most `SLOTS` slots exist, and reads wait only while all are taken;
@@ -10,6 +9,8 @@
 //!   dropped or panics, so a waiting read is always answered, carried, or told that nobody will.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,63 +18,77 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::fetch::{self, Value};
-use super::names::FullName;
-use super::{Shared, error};
-use crate::provider::{Error, ErrorKind, Fetched};
+use crate::provider::{Answer, Error, ErrorKind, Fetched};
 
 /// Calls for current values under way before reads are put together.
 const SLOTS: usize = 4;
-/// As many secrets as BatchGetSecretValue takes.
-const MOST: usize = 20;
 /// How long batches are not tried after the service refused one as such.
 const PAUSE: Duration = Duration::from_secs(600);
 
-#[derive(Default)]
-pub(super) struct Batches(Mutex<State>);
+/// A service whose reads can go together.
+pub(super) trait Batched: Send + Sync + 'static {
+    type Name: Clone + Eq + Hash + fmt::Display + Send + Sync + 'static;
+    /// As many as the service takes in one call.
+    const MOST: usize;
 
-#[derive(Default)]
-struct State {
+    fn batches(&self) -> &Batches<Self::Name>;
+
+    /// One current value by a call of its own.
+    fn alone<'a>(&'a self, name: &'a Self::Name) -> Answer<'a, Fetched>;
+
+    /// Several by one call: an answer for each, in their order, or none for those that the service left out.
+    fn together<'a>(&'a self, names: &'a [Self::Name]) -> Answer<'a, Vec<Option<Result<Fetched, Error>>>>;
+}
+
+pub(super) struct Batches<N>(Mutex<State<N>>);
+
+impl<N> Default for Batches<N> {
+    fn default() -> Self {
+        Self(Mutex::new(State { taken: 0, waiting: VecDeque::new(), singles_until: None }))
+    }
+}
+
+struct State<N> {
     taken: usize,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiting<N>>,
     /// No batches until then: each read is a call of its own.
     singles_until: Option<Instant>,
 }
 
 /// A read that waits, and where its answer goes.
-struct Waiting {
-    name: FullName,
+struct Waiting<N> {
+    name: N,
     answer: oneshot::Sender<Result<Fetched, Error>>,
 }
 
-impl Batches {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl<N> Batches<N> {
+    fn state(&self) -> MutexGuard<'_, State<N>> {
         // No step that can panic comes between two that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How a read goes on.
-enum Turn {
+enum Turn<B: Batched> {
     Alone,
-    Slot(Slot),
+    Slot(Slot<B>),
     Wait(oneshot::Receiver<Result<Fetched, Error>>),
 }
 
 /// The current value, alone or with others.
-pub(super) async fn current(shared: &Arc<Shared>, name: FullName) -> Result<Fetched, Error> {
+pub(super) async fn current<B: Batched>(shared: &Arc<B>, name: B::Name) -> Result<Fetched, Error> {
     match turn(shared, &name) {
-        Turn::Alone => fetch::current(shared, &name).await,
-        Turn::Slot(_slot) => fetch::current(shared, &name).await,
+        Turn::Alone => shared.alone(&name).await,
+        Turn::Slot(_slot) => shared.alone(&name).await,
         Turn::Wait(answer) => answer.await.unwrap_or_else(|_| {
-            let text = format!("`{}` was not asked for: hushfs is stopping", name.as_str());
+            let text = format!("`{name}` was not asked for: hushfs is stopping");
             Err(Error::new(ErrorKind::Unreachable, text))
         }),
     }
 }
 
-fn turn(shared: &Arc<Shared>, name: &FullName) -> Turn {
-    let mut state = shared.batches.state();
+fn turn<B: Batched>(shared: &Arc<B>, name: &B::Name) -> Turn<B> {
+    let mut state = shared.batches().state();
     if state.singles_until.is_some_and(|until| Instant::now() < until) {
         return Turn::Alone;
     }
@@ -88,20 +103,20 @@ fn turn(shared: &Arc<Shared>, name: &FullName) -> Turn {
 }
 
 /// The right to one call.
-struct Slot {
-    shared: Arc<Shared>,
+struct Slot<B: Batched> {
+    shared: Arc<B>,
 }
 
-impl Drop for Slot {
+impl<B: Batched> Drop for Slot<B> {
     fn drop(&mut self) {
         let (batch, runtime) = {
-            let mut state = self.shared.batches.state();
+            let mut state = self.shared.batches().state();
             let runtime = Handle::try_current().ok();
             if runtime.is_none() {
                 // Nobody is left to carry them; dropping them tells their readers.
                 state.waiting.clear();
             }
-            let batch = next(&mut state.waiting);
+            let batch = next(&mut state.waiting, B::MOST);
             if batch.is_empty() {
                 state.taken = state.taken.saturating_sub(1);
             }
@@ -118,11 +133,11 @@ impl Drop for Slot {
 }
 
 /// The next reads to go together: those whose readers still wait, no name twice.
-fn next(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-    let mut batch: Vec<Waiting> = Vec::new();
+fn next<N: Clone + Eq + Hash>(waiting: &mut VecDeque<Waiting<N>>, most: usize) -> Vec<Waiting<N>> {
+    let mut batch: Vec<Waiting<N>> = Vec::new();
     let mut names = HashSet::new();
     let mut later = VecDeque::new();
-    while batch.len() < MOST
+    while batch.len() < most
         && let Some(read) = waiting.pop_front()
     {
         if read.answer.is_closed() {
@@ -140,37 +155,38 @@ fn next(waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
     batch
 }
 
-async fn carry(slot: Slot, batch: Vec<Waiting>) {
+async fn carry<B: Batched>(slot: Slot<B>, batch: Vec<Waiting<B::Name>>) {
     let shared = &slot.shared;
-    let paused = shared.batches.state().singles_until.is_some();
-    let left = if batch.len() == 1 || paused { batch } else { together(shared, batch).await };
+    let paused = shared.batches().state().singles_until.is_some();
+    let left = if batch.len() == 1 || paused { batch } else { together(&**shared, batch).await };
     singly(shared, left).await;
 }
 
-/// One BatchGetSecretValue; gives back the reads that it did not answer.
-async fn together(shared: &Shared, mut batch: Vec<Waiting>) -> Vec<Waiting> {
-    let call = format!("BatchGetSecretValue of {} secrets", batch.len());
-    let names = batch.iter().map(|read| read.name.as_str().to_owned()).collect();
-    let send = async {
-        let session = shared.sessions.get(shared).await?;
-        let request = session.client.batch_get_secret_value().set_secret_id_list(Some(names));
-        request.send().await.map_err(|error| shared.sessions.failed(&session, &call, &error))
-    };
+/// One call for all; gives back the reads that it did not answer.
+async fn together<B: Batched>(shared: &B, mut batch: Vec<Waiting<B::Name>>) -> Vec<Waiting<B::Name>> {
+    let names: Vec<B::Name> = batch.iter().map(|read| read.name.clone()).collect();
     let sent = tokio::select! {
-        sent = send => sent,
+        sent = shared.together(&names) => sent,
         // A call that nobody waits for holds no slot.
         () = all_gone(&mut batch) => return Vec::new(),
     };
     match sent {
-        Ok(answer) => {
-            let left = hand_out_values(shared, batch, answer.secret_values.unwrap_or_default());
-            hand_out_errors(left, answer.errors.unwrap_or_default())
+        Ok(answers) => {
+            let mut answers = answers.into_iter();
+            let mut left = Vec::new();
+            for read in batch {
+                match answers.next().flatten() {
+                    Some(answer) => drop(read.answer.send(answer)),
+                    None => left.push(read),
+                }
+            }
+            left
         }
         Err(error) => match error.kind {
             // The service does not do batches for us; the reads themselves may be fine.
             ErrorKind::Denied | ErrorKind::Malformed => {
                 tracing::info!(%error, "batched reads are off for ten minutes");
-                shared.batches.state().singles_until = Some(Instant::now() + PAUSE);
+                shared.batches().state().singles_until = Some(Instant::now() + PAUSE);
                 batch
             }
             ErrorKind::NotFound | ErrorKind::TooLarge => batch,
@@ -188,55 +204,20 @@ async fn together(shared: &Shared, mut batch: Vec<Waiting>) -> Vec<Waiting> {
     }
 }
 
-async fn all_gone(batch: &mut [Waiting]) {
+async fn all_gone<N>(batch: &mut [Waiting<N>]) {
     for read in batch {
         read.answer.closed().await;
     }
 }
 
-fn hand_out_values(
-    shared: &Shared,
-    mut batch: Vec<Waiting>,
-    values: Vec<aws_sdk_secretsmanager::types::SecretValueEntry>,
-) -> Vec<Waiting> {
-    for value in values {
-        let Some(at) = batch.iter().position(|read| value.name() == Some(read.name.as_str())) else { continue };
-        let read = batch.swap_remove(at);
-        let call = format!("BatchGetSecretValue of `{}`", read.name.as_str());
-        let _ = read.answer.send(Value::from(value).fetched(shared, &read.name, &call));
-    }
-    batch
-}
-
-/// An error names its secret as we did, or by its ARN.
-fn hand_out_errors(mut batch: Vec<Waiting>, errors: Vec<aws_sdk_secretsmanager::types::ApiErrorType>) -> Vec<Waiting> {
-    for item in errors {
-        let Some(id) = item.secret_id() else { continue };
-        let Some(at) = batch.iter().position(|read| names_secret(id, read.name.as_str())) else { continue };
-        let read = batch.swap_remove(at);
-        let call = format!("BatchGetSecretValue of `{}`", read.name.as_str());
-        let _ = read.answer.send(Err(error::from_batch_item(&call, item.error_code(), item.message())));
-    }
-    batch
-}
-
-/// Is `id` the name, or an ARN of it (which ends in a hyphen and six characters)?
-fn names_secret(id: &str, name: &str) -> bool {
-    let in_arn = || id.starts_with("arn:").then(|| id.rsplit(':').next()).flatten();
-    id == name
-        || in_arn().is_some_and(|resource| {
-            resource == name || resource.strip_prefix(name).is_some_and(|rest| rest.len() == 7 && rest.starts_with('-'))
-        })
-}
-
 /// Each read as a call of its own, all at once.
-async fn singly(shared: &Arc<Shared>, reads: Vec<Waiting>) {
+async fn singly<B: Batched>(shared: &Arc<B>, reads: Vec<Waiting<B::Name>>) {
     let mut calls = JoinSet::new();
     for mut read in reads {
         let shared = Arc::clone(shared);
         calls.spawn(async move {
             tokio::select! {
-                fetched = fetch::current(&shared, &read.name) => { let _ = read.answer.send(fetched); }
+                fetched = shared.alone(&read.name) => { let _ = read.answer.send(fetched); }
                 () = read.answer.closed() => {}
             }
         });
@@ -247,12 +228,10 @@ async fn singly(shared: &Arc<Shared>, reads: Vec<Waiting>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provider::SecretName;
 
-    fn read(name: &str) -> (Waiting, oneshot::Receiver<Result<Fetched, Error>>) {
+    fn read(name: &str) -> (Waiting<String>, oneshot::Receiver<Result<Fetched, Error>>) {
         let (answer, receiver) = oneshot::channel();
-        let name = FullName::new("", &SecretName::new(name).unwrap()).unwrap();
-        (Waiting { name, answer }, receiver)
+        (Waiting { name: name.to_owned(), answer }, receiver)
     }
 
     #[test]
@@ -262,26 +241,17 @@ mod tests {
         let (gone, _) = read("gone");
         let (b, _b) = read("b");
         let mut waiting = VecDeque::from([a, twin, gone, b]);
-        let batch: Vec<String> = next(&mut waiting).iter().map(|read| read.name.as_str().to_owned()).collect();
+        let batch: Vec<String> = next(&mut waiting, 20).into_iter().map(|read| read.name).collect();
         assert_eq!(batch, ["a", "b"]);
         assert_eq!(waiting.len(), 1);
-        assert_eq!(next(&mut waiting).len(), 1);
+        assert_eq!(next(&mut waiting, 20).len(), 1);
     }
 
     #[test]
     fn a_batch_is_no_larger_than_the_service_takes() {
         let (reads, _receivers): (VecDeque<_>, Vec<_>) = (0..50).map(|n| read(&format!("s{n}"))).unzip();
         let mut waiting = reads;
-        let sizes: Vec<usize> = std::iter::from_fn(|| Some(next(&mut waiting).len())).take(4).collect();
+        let sizes: Vec<usize> = std::iter::from_fn(|| Some(next(&mut waiting, 20).len())).take(4).collect();
         assert_eq!(sizes, [20, 20, 10, 0]);
-    }
-
-    #[test]
-    fn an_error_is_matched_to_its_secret_and_no_other() {
-        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:prod/db-AbCdEf";
-        assert!(names_secret("prod/db", "prod/db"));
-        assert!(names_secret(arn, "prod/db"));
-        assert!(!names_secret(arn, "prod/d"));
-        assert!(!names_secret("prod/db", "db"));
     }
 }

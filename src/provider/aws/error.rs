@@ -8,8 +8,8 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::operation::RequestId;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::RequestId;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// One secret's failure inside a batch's answer.
+/// The failure of one of many, inside an answer that is none.
 pub(super) fn from_batch_item(call: &str, code: Option<&str>, message: Option<&str>) -> Error {
     answered(call, kind_of_answer(code, message, 400), code, message, None, None)
 }
@@ -143,7 +143,7 @@ fn kind_of_answer(code: Option<&str>, message: Option<&str>, status: u16) -> Err
     }
 }
 
-/// The codes of Secrets Manager, and those that every AWS service or STS may answer.
+/// The codes of the services here, and those that every AWS service or STS may answer.
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
         "ResourceNotFoundException" => ErrorKind::NotFound,

@@ -33,6 +33,7 @@ const LONGEST_ANSWER: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     pub(super) principal: String,
+    pub(super) action: &'static str,
     pub(super) resources: Vec<String>,
     pub(super) context: Vec<Entry>,
     pub(super) marker: Option<String>,
@@ -94,7 +95,7 @@ fn form(question: &Question) -> String {
     let mut writer = QueryWriter::new(&mut form, "SimulatePrincipalPolicy", "2010-05-08");
     writer.prefix("PolicySourceArn").string(&question.principal);
     let mut actions = writer.prefix("ActionNames").start_list(false, None);
-    actions.entry().string("secretsmanager:GetSecretValue");
+    actions.entry().string(question.action);
     actions.finish();
     let mut resources = writer.prefix("ResourceArns").start_list(false, None);
     for arn in &question.resources {
@@ -135,6 +136,7 @@ mod tests {
     fn what_is_asked_is_escaped_and_numbered() {
         let question = Question {
             principal: "arn:aws:iam::1:role/a+b".into(),
+            action: "secretsmanager:GetSecretValue",
             resources: vec!["arn:1".into(), "arn:2&Action=x".into()],
             context: vec![Entry { key: "aws:ResourceTag/ä".into(), value: "a b".into(), kind: "string" }],
             marker: Some("m=".into()),

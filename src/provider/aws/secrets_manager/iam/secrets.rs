@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::known::About;
+use super::super::super::error::clean;
+use super::super::super::spread::spread;
 use super::super::names::FullName;
-use super::super::{Shared, error::clean};
-use super::mapping::ResourcePolicy;
-use super::spread::spread;
+use super::super::{Shared, known};
+use super::{About, ResourcePolicy};
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// Each secret's ARN and tags, or why they cannot be had.
@@ -21,7 +21,7 @@ pub(super) async fn about(shared: &Arc<Shared>, names: &[SecretName]) -> Vec<Res
 }
 
 async fn one(shared: &Shared, name: &SecretName) -> Result<About, String> {
-    let name = FullName::new(&shared.settings.prefix, name).map_err(|error| error.detail)?;
+    let name = FullName::new(&shared.prefix, name).map_err(|error| error.detail)?;
     if let Some(about) = shared.known.of(name.as_str()) {
         return Ok(about);
     }
@@ -32,13 +32,13 @@ async fn one(shared: &Shared, name: &SecretName) -> Result<About, String> {
 
 async fn describe(shared: &Shared, name: &FullName) -> Result<About, Error> {
     let call = format!("DescribeSecret of `{}`", name.as_str());
-    let session = shared.sessions.get(shared).await?;
+    let session = shared.aws.session().await?;
     let answer = session.client.describe_secret().secret_id(name.as_str()).send().await;
-    let answer = answer.map_err(|error| shared.sessions.failed(&session, &call, &error))?;
+    let answer = answer.map_err(|error| shared.aws.failed(&session, &call, &error))?;
     if answer.deleted_date.is_some() {
         return Err(Error::new(ErrorKind::NotFound, format!("{call}: it is scheduled for deletion")));
     }
-    About::new(answer.arn, answer.tags)
+    known::about(answer.arn, answer.tags)
         .ok_or_else(|| Error::new(ErrorKind::Malformed, format!("{call}: the answer has no ARN")))
 }
 
@@ -55,9 +55,9 @@ pub(super) async fn resource_policies(shared: &Arc<Shared>, arns: Vec<String>) -
 async fn resource_policy(shared: &Shared, arn: &str) -> ResourcePolicy {
     let call = format!("GetResourcePolicy of {}", clean(arn));
     let ask = async {
-        let session = shared.sessions.get(shared).await?;
+        let session = shared.aws.session().await?;
         let answer = session.client.get_resource_policy().secret_id(arn).send().await;
-        answer.map_err(|error| shared.sessions.failed(&session, &call, &error))
+        answer.map_err(|error| shared.aws.failed(&session, &call, &error))
     };
     match ask.await {
         // An answer about another secret says nothing about this one.

@@ -9,25 +9,27 @@
 //! as many calls as their number and the policies ask for (see `iam`).
 
 mod batch;
-mod body_limit;
-mod client;
-mod error;
 mod fetch;
 mod iam;
 mod known;
 mod list;
 mod look;
 mod names;
-mod role;
-mod session;
-mod transport;
-mod whoami;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector};
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+
+use super::batch::Batches;
+use super::body_limit::BodyLimit;
+use super::connection::{Connection, Service};
+use super::whoami;
 use crate::config::{ActsAs, AwsSecretsManagerSettings};
+use crate::provider::{
+    Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector,
+};
 
 /// One account, region and prefix.
 pub struct AwsSecretsManager {
@@ -36,15 +38,25 @@ pub struct AwsSecretsManager {
 
 /// What calls have in common; also owned by the tasks that carry batches.
 struct Shared {
-    settings: AwsSecretsManagerSettings,
-    /// The role of the `[[identity]]` that this is for.
-    role: Option<role::Role>,
-    /// The longest that one operation may take, retries included.
-    deadline: Duration,
-    max_secret_bytes: u64,
-    sessions: session::Sessions,
+    aws: Connection<Api>,
+    prefix: String,
     known: known::Known,
-    batches: batch::Batches,
+    batches: Batches<names::FullName>,
+}
+
+struct Api;
+
+impl Service for Api {
+    type Client = Client;
+    const ID: &'static str = "Secrets Manager";
+
+    fn client(config: &SdkConfig, endpoint_url: Option<&str>, limit: BodyLimit) -> Client {
+        let mut builder = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(limit);
+        if let Some(url) = endpoint_url {
+            builder = builder.endpoint_url(url);
+        }
+        Client::from_conf(builder.build())
+    }
 }
 
 impl AwsSecretsManager {
@@ -52,23 +64,24 @@ impl AwsSecretsManager {
     /// the service is asked as that identity.
     ///
     /// # Errors
-    /// [`Malformed`](super::ErrorKind::Malformed) if the region, the prefix or the endpoint can never work.
+    /// [`Malformed`](ErrorKind::Malformed) if the region, the prefix or the endpoint can never work.
     pub fn new(
         settings: AwsSecretsManagerSettings,
         acting: Option<Acting<'_>>,
         timeout: Duration,
         max_secret_bytes: u64,
     ) -> Result<Self, Error> {
-        client::check(&settings)?;
+        let AwsSecretsManagerSettings { aws, prefix } = settings;
+        if !names::is_possible_prefix(&prefix) {
+            let text =
+                format!("prefix {prefix:?} has characters that no secret's name has: use A-Z a-z 0-9 / _ + = . @ - !");
+            return Err(Error::new(ErrorKind::Malformed, text));
+        }
         let shared = Shared {
-            settings,
-            role: acting.map(role::Role::of),
-            // Room for the caller to turn the error into a reply before its own deadline passes.
-            deadline: timeout.mul_f64(0.9),
-            max_secret_bytes,
-            sessions: session::Sessions::default(),
+            aws: Connection::new(aws, acting, timeout, max_secret_bytes)?,
+            prefix,
             known: known::Known::default(),
-            batches: batch::Batches::default(),
+            batches: Batches::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -96,6 +109,6 @@ impl Provider for AwsSecretsManager {
     }
 
     fn whoami(&self) -> Answer<'_, String> {
-        Box::pin(whoami::whoami(&self.shared))
+        Box::pin(whoami::whoami(&self.shared.aws))
     }
 }

@@ -2,17 +2,16 @@
 
 use std::time::SystemTime;
 
-use super::Shared;
-use super::known::About;
 use super::list::names_starting_with;
 use super::names::FullName;
+use super::{Shared, known};
 use crate::provider::{Error, ErrorKind, Known, Presence, SecretName};
 
 /// Filtered listings may have empty pages; after so many it is not worth knowing.
 const MOST_PAGES: usize = 5;
 
 pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence, Error> {
-    let Ok(name) = FullName::new(&shared.settings.prefix, name) else {
+    let Ok(name) = FullName::new(&shared.prefix, name) else {
         // Neither it nor anything below it can exist.
         return Ok(Presence { secret: Known::No, children: Known::No, changed: None });
     };
@@ -33,11 +32,11 @@ pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence,
 /// Is there a secret of that name, and when did it last change?
 async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<SystemTime>), Error> {
     let call = format!("DescribeSecret of `{}`", name.as_str());
-    let session = shared.sessions.get(shared).await?;
+    let session = shared.aws.session().await?;
     let answer = match session.client.describe_secret().secret_id(name.as_str()).send().await {
         Ok(answer) => answer,
         Err(error) => {
-            let error = shared.sessions.failed(&session, &call, &error);
+            let error = shared.aws.failed(&session, &call, &error);
             return if error.kind == ErrorKind::NotFound { Ok((Known::No, None)) } else { Err(error) };
         }
     };
@@ -45,7 +44,7 @@ async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<Sys
         return Ok((Known::No, None));
     }
     let changed = answer.last_changed_date.or(answer.created_date);
-    shared.known.remember(name.as_str(), About::new(answer.arn, answer.tags));
+    shared.known.remember(name.as_str(), known::about(answer.arn, answer.tags));
     Ok((Known::Yes, changed.and_then(|date| SystemTime::try_from(date).ok())))
 }
 
@@ -53,12 +52,12 @@ async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<Sys
 async fn children(shared: &Shared, name: &FullName) -> Result<Known, Error> {
     let below = format!("{}/", name.as_str());
     let call = format!("ListSecrets below `{below}`");
-    let session = shared.sessions.get(shared).await?;
+    let session = shared.aws.session().await?;
     let request = session.client.list_secrets().filters(names_starting_with(&below)).max_results(10);
     let mut pages = request.into_paginator().send();
     for _ in 0..MOST_PAGES {
         let Some(page) = pages.next().await else { return Ok(Known::No) };
-        let page = page.map_err(|error| shared.sessions.failed(&session, &call, &error))?;
+        let page = page.map_err(|error| shared.aws.failed(&session, &call, &error))?;
         let found = page.secret_list().iter().any(|entry| {
             entry.deleted_date.is_none()
                 && entry.name().and_then(|full| full.strip_prefix(&below)).is_some_and(|rest| !rest.is_empty())

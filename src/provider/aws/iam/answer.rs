@@ -17,16 +17,16 @@ pub(super) struct Page {
 
 /// IAM's opinion of one action on one resource.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Evaluation {
-    pub(super) resource: String,
+pub(in super::super) struct Evaluation {
+    pub(in super::super) resource: String,
     /// `allowed`, `explicitDeny`, `implicitDeny`, or what else IAM may come to say.
-    pub(super) decision: String,
+    pub(in super::super) decision: String,
     /// The policies with a statement that took part.
-    pub(super) policies: Vec<String>,
+    pub(in super::super) policies: Vec<String>,
     /// Condition keys that policies ask for and the question did not have.
-    pub(super) missing: Vec<String>,
-    pub(super) refused_by_boundary: bool,
-    pub(super) refused_by_organization: bool,
+    pub(in super::super) missing: Vec<String>,
+    pub(in super::super) refused_by_boundary: bool,
+    pub(in super::super) refused_by_organization: bool,
 }
 
 /// # Errors

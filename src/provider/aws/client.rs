@@ -1,4 +1,4 @@
-//! The SDK client of a scope: region, credentials, endpoint, deadlines.
+//! The SDK's clients of a scope: region, credentials, endpoint, deadlines.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::AppName;
+use aws_sdk_sts::config::AppName;
 
 use super::body_limit::BodyLimit;
-use super::{iam, names, role, transport};
-use crate::config::AwsSecretsManagerSettings;
+use super::connection::{Connection, Service};
+use super::{iam, role, transport};
+use crate::config::AwsSettings;
 use crate::provider::{Error, ErrorKind};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
@@ -23,7 +23,7 @@ const ATTEMPTS: u32 = 2;
 const MOST_OF_STS: u64 = 64 << 10;
 
 /// Refuses settings that no network could make work.
-pub(super) fn check(settings: &AwsSecretsManagerSettings) -> Result<(), Error> {
+pub(super) fn check(settings: &AwsSettings) -> Result<(), Error> {
     let refuse = |text: String| Err(Error::new(ErrorKind::Malformed, text));
     if let Some(region) = &settings.region {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -36,12 +36,6 @@ pub(super) fn check(settings: &AwsSecretsManagerSettings) -> Result<(), Error> {
     {
         return refuse(format!("endpoint_url {url:?} is not of the form https://HOST or http://HOST:PORT"));
     }
-    if !names::is_possible_prefix(&settings.prefix) {
-        return refuse(format!(
-            "prefix {:?} has characters that no secret's name has: use A-Z a-z 0-9 / _ + = . @ - !",
-            settings.prefix
-        ));
-    }
     Ok(())
 }
 
@@ -53,21 +47,17 @@ fn is_http_url(url: &str) -> bool {
 }
 
 /// What a scope talks to, all with the same credentials and through the same transport.
-pub(super) struct Clients {
-    pub(super) secrets: Client,
+pub(super) struct Clients<S: Service> {
+    pub(super) service: S::Client,
     pub(super) sts: aws_sdk_sts::Client,
     pub(super) iam: iam::Place,
 }
 
 /// Makes the clients. Reads the SDK's configuration files; asks the instance metadata service where
 /// nothing else names a region.
-pub(super) async fn build(
-    settings: &AwsSecretsManagerSettings,
-    role: Option<&role::Role>,
-    deadline: Duration,
-    max_secret_bytes: u64,
-) -> Result<Clients, Error> {
-    let mut config = load(settings, deadline).await?;
+pub(super) async fn build<S: Service>(connection: &Connection<S>) -> Result<Clients<S>, Error> {
+    let settings = &connection.settings;
+    let mut config = load(settings, connection.deadline).await?;
     if config.region().is_none() {
         return Err(Error::new(
             ErrorKind::Malformed,
@@ -77,24 +67,21 @@ pub(super) async fn build(
     if let Some(own) = &settings.assume_role {
         config = assume(role::own_session(own, &host_name()), &config).await;
     }
-    if let Some(role) = role {
+    if let Some(role) = &connection.role {
         config = assume(role.session(&host_name()).await?, &config).await;
     }
-    let mut builder = aws_sdk_secretsmanager::config::Builder::from(&config)
-        .interceptor(BodyLimit::for_values_up_to(max_secret_bytes));
-    // Only for Secrets Manager: STS has an endpoint of its own (AWS_ENDPOINT_URL_STS or the profile's).
-    if let Some(url) = &settings.endpoint_url {
-        builder = builder.endpoint_url(url);
-    }
+    let endpoint_url = settings.endpoint_url.as_deref();
+    let limit = BodyLimit::for_values_up_to(connection.max_secret_bytes);
     let sts = aws_sdk_sts::config::Builder::from(&config).interceptor(BodyLimit::of(MOST_OF_STS)).build();
     Ok(Clients {
-        secrets: Client::from_conf(builder.build()),
+        service: S::client(&config, endpoint_url, limit),
+        // At an endpoint of its own: AWS_ENDPOINT_URL_STS or the profile's.
         sts: aws_sdk_sts::Client::from_conf(sts),
-        iam: iam::Place::of(&config, settings.endpoint_url.as_deref()),
+        iam: iam::Place::of::<S>(&config, endpoint_url),
     })
 }
 
-async fn load(settings: &AwsSecretsManagerSettings, deadline: Duration) -> Result<SdkConfig, Error> {
+async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, Error> {
     let ca = match settings.ca_file.clone() {
         None => None,
         Some(path) => {
@@ -143,25 +130,23 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_and_the_error_names_them() {
-        let base = AwsSecretsManagerSettings::default;
+        let base = AwsSettings::default;
         let refused = [
-            (AwsSecretsManagerSettings { region: Some("us east 1".into()), ..base() }, "us east 1"),
-            (AwsSecretsManagerSettings { region: Some(String::new()), ..base() }, "region"),
-            (AwsSecretsManagerSettings { region: Some("é".into()), ..base() }, "region"),
-            (AwsSecretsManagerSettings { endpoint_url: Some("localhost:5000".into()), ..base() }, "localhost:5000"),
-            (AwsSecretsManagerSettings { endpoint_url: Some("http://".into()), ..base() }, "endpoint_url"),
-            (AwsSecretsManagerSettings { endpoint_url: Some("http://a b/".into()), ..base() }, "endpoint_url"),
-            (AwsSecretsManagerSettings { endpoint_url: Some("http://a\n".into()), ..base() }, "endpoint_url"),
-            (AwsSecretsManagerSettings { prefix: "arn:aws:".into(), ..base() }, "prefix"),
+            (AwsSettings { region: Some("us east 1".into()), ..base() }, "us east 1"),
+            (AwsSettings { region: Some(String::new()), ..base() }, "region"),
+            (AwsSettings { region: Some("é".into()), ..base() }, "region"),
+            (AwsSettings { endpoint_url: Some("localhost:5000".into()), ..base() }, "localhost:5000"),
+            (AwsSettings { endpoint_url: Some("http://".into()), ..base() }, "endpoint_url"),
+            (AwsSettings { endpoint_url: Some("http://a b/".into()), ..base() }, "endpoint_url"),
+            (AwsSettings { endpoint_url: Some("http://a\n".into()), ..base() }, "endpoint_url"),
         ];
         for (settings, named) in refused {
             let error = check(&settings).unwrap_err();
             assert!(error.detail.contains(named), "{error}");
         }
-        let fine = AwsSecretsManagerSettings {
+        let fine = AwsSettings {
             region: Some("us-gov-west-1".into()),
             endpoint_url: Some("https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com".into()),
-            prefix: "prod/".into(),
             ..base()
         };
         assert!(check(&fine).is_ok());

@@ -5,31 +5,31 @@ use std::time::SystemTime;
 
 use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntry};
 
-use super::Shared;
-use super::known::About;
+use super::super::iam::About;
+use super::{Shared, known};
 use crate::provider::{Error, Listed, Listing, SecretName};
 
 /// As many as the service gives at a time.
 const PAGE: i32 = 100;
 
 pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
-    let prefix = &shared.settings.prefix;
+    let prefix = &shared.prefix;
     let filters = (!prefix.is_empty()).then(|| vec![names_starting_with(prefix)]);
-    let session = shared.sessions.get(shared).await?;
+    let session = shared.aws.session().await?;
     let request = session.client.list_secrets().set_filters(filters);
     let mut pages = request.max_results(PAGE).into_paginator().send();
-    let (mut listing, mut known) = (Listing::default(), HashMap::new());
+    let (mut listing, mut abouts) = (Listing::default(), HashMap::new());
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| shared.sessions.failed(&session, "ListSecrets", &error))?;
+        let page = page.map_err(|error| shared.aws.failed(&session, "ListSecrets", &error))?;
         for entry in page.secret_list.unwrap_or_default() {
-            add(entry, prefix, &mut listing, &mut known);
+            add(entry, prefix, &mut listing, &mut abouts);
         }
     }
-    shared.known.replace(known);
+    shared.known.replace(abouts);
     Ok(listing)
 }
 
-fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, known: &mut HashMap<String, About>) {
+fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, abouts: &mut HashMap<String, About>) {
     let Some(full) = entry.name.filter(|_| entry.deleted_date.is_none()) else { return };
     // The service's filter has been looser than a prefix of the whole name.
     let Some(name) = full.strip_prefix(prefix) else { return };
@@ -39,8 +39,8 @@ fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, known: &mut 
     };
     let changed = entry.last_changed_date.or(entry.created_date);
     listing.secrets.push(Listed { name, changed: changed.and_then(|date| SystemTime::try_from(date).ok()) });
-    if let Some(about) = About::new(entry.arn, entry.tags) {
-        known.insert(full, about);
+    if let Some(about) = known::about(entry.arn, entry.tags) {
+        abouts.insert(full, about);
     }
 }
 
