@@ -71,7 +71,7 @@ fn plain(identities: Vec<IdentitySettings>) -> Vec<IdentitySettings> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: ProptestConfig::default().cases.max(4_000), ..ProptestConfig::default() })]
 
     /// The bits never say "no" where an open is granted and answered.
     #[test]

@@ -229,7 +229,7 @@ pub(in crate::access) fn without_conditions(statements: &[Statement]) -> Vec<Sta
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: ProptestConfig::default().cases.max(2_000), ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_decides_as_the_rules_do(
