@@ -4,7 +4,8 @@
 //! and tickets. Hiding a harmless line costs nothing but a look into the file, so in doubt it is hidden.
 
 /// Our own names that sound like credentials and are not.
-const HARMLESS: &[&str] = &["max_secret_bytes", "aws-secrets-manager", "gcp-secret-manager"];
+const HARMLESS: &[&str] =
+    &["max_secret_bytes", "aws-secrets-manager", "gcp-secret-manager", "access-token", "token_file"];
 
 /// Parts of a setting's name that say that its value is a credential.
 const TELLING: &[&str] = &[
@@ -127,6 +128,7 @@ mod tests {
             "[scopes.prod]",
             "endpoint_url = \"http://127.0.0.1:5000\"",
             "identity = \"/etc/hushfs/dev.key\"",
+            "auth = { method = \"access-token\", token_file = \"/t\" }",
             "tll = \"5m\"",
         ] {
             assert!(!hides(line), "{line}");

@@ -40,6 +40,7 @@ pub struct Provider {
 pub const PROVIDERS: &[Provider] = &[
     Provider { name: "local", settings: LOCAL, built_in: cfg!(feature = "local") },
     Provider { name: "aws-secrets-manager", settings: AWS_SECRETS_MANAGER, built_in: cfg!(feature = "aws") },
+    Provider { name: "gcp-secret-manager", settings: GCP_SECRET_MANAGER, built_in: cfg!(feature = "gcp") },
 ];
 
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
@@ -49,9 +50,13 @@ pub const AWS_SECRETS_MANAGER: &[&str] = &["region", "prefix", "endpoint_url", "
 /// In `auth` of a scope whose provider is AWS's.
 pub const AWS_AUTH: &[&str] = &["method", "profile", "role_arn", "external_id"];
 
+pub const GCP_SECRET_MANAGER: &[&str] = &["project", "location", "prefix", "endpoint_url", "auth"];
+
+/// In `auth` of a scope whose provider is `gcp-secret-manager`.
+pub const GCP_AUTH: &[&str] = &["method", "key_file", "token_file", "service_account"];
+
 /// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] =
-    &["aws-parameter-store", "vault", "gcp-secret-manager", "azure-key-vault", "kubernetes", "databricks"];
+pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "vault", "azure-key-vault", "kubernetes", "databricks"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -21,7 +21,7 @@ mod report;
 #[cfg(test)]
 mod robustness_test;
 mod settings;
-#[cfg(all(test, feature = "local", feature = "aws"))]
+#[cfg(all(test, feature = "local", feature = "aws", feature = "gcp"))]
 mod shipped_file_test;
 mod size;
 mod suggest;

@@ -178,6 +178,7 @@ pub enum Format {
 pub enum ProviderSettings {
     Local(LocalSettings),
     AwsSecretsManager(AwsSecretsManagerSettings),
+    GcpSecretManager(GcpSecretManagerSettings),
 }
 
 impl ProviderSettings {
@@ -186,6 +187,7 @@ impl ProviderSettings {
         match self {
             Self::Local(_) => "local",
             Self::AwsSecretsManager(_) => "aws-secrets-manager",
+            Self::GcpSecretManager(_) => "gcp-secret-manager",
         }
     }
 }
@@ -224,4 +226,37 @@ pub struct AwsSecretsManagerSettings {
 pub struct AssumeRole {
     pub role_arn: String,
     pub external_id: Option<String>,
+}
+
+/// Google Cloud Secret Manager: the secrets of a project, global ones or those of one location.
+#[derive(Debug, Clone)]
+pub struct GcpSecretManagerSettings {
+    /// Its id or its number.
+    pub project: String,
+    /// None: global secrets.
+    pub location: Option<String>,
+    /// `prod-` makes `prod-db` show as `db`.
+    pub prefix: String,
+    pub endpoint_url: Option<String>,
+    pub auth: GcpAuth,
+}
+
+/// How we come by Google credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GcpAuth {
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the metadata server.
+    ApplicationDefault,
+    ServiceAccount {
+        key_file: PathBuf,
+    },
+    /// A token that somebody else keeps fresh.
+    AccessToken {
+        token_file: PathBuf,
+    },
+    /// As this service account, with the application default credentials.
+    Impersonate {
+        service_account: String,
+    },
+    /// None at all: for emulators.
+    Anonymous,
 }

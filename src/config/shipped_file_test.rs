@@ -36,6 +36,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[audit]" => "audit.",
             "[scopes.dev]" => "local.",
             "[scopes.prod]" => "aws-secrets-manager.",
+            "[scopes.gcp]" => "gcp-secret-manager.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
             _ => {
@@ -60,7 +61,7 @@ fn the_shipped_file_as_it_is_says_nothing() {
 fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default() {
     let directory = tempfile::tempdir().unwrap();
     let below = directory.path();
-    for file in ["dev.key", "ca.pem"] {
+    for file in ["dev.key", "ca.pem", "gcp-key.json"] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
     }
@@ -91,13 +92,14 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
-    assert_eq!(scopes.len(), 2);
+    assert_eq!(scopes.len(), 3);
     for scope in scopes.values() {
         assert_eq!(scope.cache, CacheSettings::default());
         assert_eq!(scope.format, Format::default());
         match &scope.provider {
             ProviderSettings::Local(local) => assert!(!local.allow_plaintext),
             ProviderSettings::AwsSecretsManager(aws) => assert_eq!(aws.prefix, ""),
+            ProviderSettings::GcpSecretManager(gcp) => assert_eq!(gcp.prefix, ""),
         }
     }
 }

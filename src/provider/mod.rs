@@ -21,6 +21,8 @@ mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod error;
+#[cfg(feature = "gcp")]
+pub mod gcp_secret_manager;
 mod identity;
 #[cfg(feature = "local")]
 pub mod local;

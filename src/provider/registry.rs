@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Acting, Error, ErrorKind, Provider};
-#[cfg(any(feature = "local", feature = "aws"))]
+#[cfg(any(feature = "local", feature = "aws", feature = "gcp"))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
 
@@ -29,7 +29,18 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
                 scope.cache.max_secret_bytes,
             )?))
         }
-        #[cfg(not(all(feature = "local", feature = "aws")))]
+        #[cfg(feature = "gcp")]
+        ProviderSettings::GcpSecretManager(settings) => {
+            if acting.is_some() {
+                return Err(Error::new(ErrorKind::Malformed, "a scope of gcp-secret-manager has one identity only"));
+            }
+            Ok(Arc::new(super::gcp_secret_manager::GcpSecretManager::new(
+                settings.clone(),
+                scope.cache.timeout,
+                scope.cache.max_secret_bytes,
+            )?))
+        }
+        #[cfg(not(all(feature = "local", feature = "aws", feature = "gcp")))]
         other => Err(Error::new(
             ErrorKind::Malformed,
             format!("this hushfs was built without the provider `{}`", other.kind()),

@@ -18,5 +18,9 @@ mod aws_faults;
 mod aws_iam;
 #[cfg(feature = "aws")]
 mod aws_policies;
+#[cfg(feature = "gcp")]
+mod gcp;
+#[cfg(feature = "gcp")]
+mod gcp_faults;
 #[cfg(feature = "local")]
 mod local;

@@ -12,6 +12,8 @@ pub mod containers;
 pub mod control_group;
 pub mod daemon;
 pub mod fault_proxy;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 pub mod machine;
 pub mod ministack;
 pub mod missing;

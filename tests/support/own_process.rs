@@ -20,7 +20,7 @@ macro_rules! test_name {
 }
 
 /// Runs `body` in a new process whose home and AWS configuration are an empty folder, given to `body`;
-/// nothing of the caller's AWS environment is left. Panics if it fails there.
+/// nothing of the caller's AWS or Google environment is left, and no metadata server is there. Panics if it fails there.
 pub fn run(test: &str, body: impl FnOnce(&Path)) {
     if let Some(folder) = std::env::var_os(FOLDER) {
         return body(&PathBuf::from(folder));
@@ -29,7 +29,8 @@ pub fn run(test: &str, body: impl FnOnce(&Path)) {
     let mut command = Command::new(std::env::current_exe().expect("the test's own binary"));
     command.args(["--exact", test, "--nocapture", "--include-ignored"]);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
+        let name_text = name.to_string_lossy();
+        if ["AWS_", "GOOGLE_", "GCE_"].iter().any(|prefix| name_text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
@@ -38,7 +39,8 @@ pub fn run(test: &str, body: impl FnOnce(&Path)) {
         .env("HOME", folder.path())
         .env("AWS_CONFIG_FILE", folder.path().join("config"))
         .env("AWS_SHARED_CREDENTIALS_FILE", folder.path().join("credentials"))
-        .env("AWS_EC2_METADATA_DISABLED", "true");
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("GCE_METADATA_HOST", "127.0.0.1:9");
     let mut child = super::child::Guarded::spawn(&mut command).expect("the test's own binary starts");
     let status = child.0.wait().expect("the test's process ends");
     assert!(status.success(), "{test} failed in its own process: {status}");

@@ -1,8 +1,8 @@
 //! What a scope of any provider of AWS's may hold.
 
-use super::files;
 use super::section::Section;
-use super::text::{self, UrlError};
+use super::text;
+use super::{endpoint, files};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::settings::{AssumeRole, AwsSettings};
@@ -23,7 +23,7 @@ pub fn read(section: &Section<'_>) -> AwsSettings {
     AwsSettings {
         region: region(section),
         profile,
-        endpoint_url: endpoint_url(section),
+        endpoint_url: endpoint::read(section),
         ca_file: section.path("ca_file").map(|(path, item)| {
             files::judge_ca_file(section, &path, item);
             path
@@ -37,30 +37,6 @@ fn region(section: &Section<'_>) -> Option<String> {
     let (text, item) = section.string("region", EXPECTED)?;
     if !text::is_region(text) {
         section.refuse("region", item, EXPECTED);
-    }
-    Some(text.to_owned())
-}
-
-fn endpoint_url(section: &Section<'_>) -> Option<String> {
-    const EXPECTED: &str = "an address such as \"https://host:port\"";
-    let (text, item) = section.string("endpoint_url", EXPECTED)?;
-    let refuse = |expected: &str| section.refuse("endpoint_url", item, expected);
-    match text::parse_url(text) {
-        Ok(url) => {
-            if !url.encrypted && !url.loopback {
-                section.add(
-                    Diagnostic::warning(format!("{} is not encrypted", section.name("endpoint_url")))
-                        .at(item.place.clone())
-                        .label("values cross the network in plaintext")
-                        .help("use https"),
-                );
-            }
-        }
-        Err(UrlError::Scheme) => refuse("an address that starts with `http://` or `https://`"),
-        Err(UrlError::Host) => refuse("an address with a host, such as \"https://host:port\""),
-        Err(UrlError::Port) => refuse("an address whose port is a number from 1 to 65535"),
-        Err(UrlError::Credential) => refuse("an address without a user or password"),
-        Err(UrlError::Rest) => refuse("an address without a query, fragment or space"),
     }
     Some(text.to_owned())
 }

@@ -37,6 +37,29 @@ pub fn judge_ca_file(section: &Section<'_>, path: &Path, item: &Item) {
     let _ = regular_file(section, "ca_file", path, item);
 }
 
+/// A token, an id or a key at a service. It may be put there later; until then there are no credentials.
+pub fn judge_credential(section: &Section<'_>, key: &str, path: &Path, item: &Item) {
+    let name = section.name(key);
+    let problem = match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => {
+            Diagnostic::error(format!("{name} is not a regular file")).label("expected a regular file")
+        }
+        Ok(metadata) if metadata.mode() & 0o006 != 0 => {
+            Diagnostic::error(format!("{name} is a file that is open to every user of this host"))
+                .label(format!("its mode is {:04o}, expected 0600 or 0400", metadata.mode() & 0o7777))
+                .help(format!("chmod 600 {}", shell_word(path)))
+        }
+        Ok(_) => return,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let warning = Diagnostic::warning(format!("{name} does not exist yet"))
+                .label("no such file: the provider refuses us until there is one");
+            with_near_file(warning, path)
+        }
+        Err(error) => Diagnostic::warning(format!("{name} cannot be looked at")).label(os_message(&error)),
+    };
+    section.add(problem.at(item.place.clone()));
+}
+
 /// The folder of a local store. It may be made later: the mount comes up without it.
 pub fn judge_store(section: &Section<'_>, path: &Path, item: &Item) {
     let problem = match path.metadata() {

@@ -51,9 +51,12 @@ fn one(element: &Item, names: &[&str], scopes: &[&Scope], problems: &Problems) -
         match ScopeName::new(name).filter(|_| names.contains(&name)) {
             Some(scope) => {
                 let settings = scopes.iter().find(|it| it.name == scope).map(|it| &it.provider);
-                if let Some(provider @ ProviderSettings::Local(_)) = settings {
-                    section.add(one_identity_only(name, item, provider.kind()));
-                    sound = false;
+                match settings {
+                    Some(provider @ (ProviderSettings::Local(_) | ProviderSettings::GcpSecretManager(_))) => {
+                        section.add(one_identity_only(name, item, provider.kind()));
+                        sound = false;
+                    }
+                    Some(ProviderSettings::AwsSecretsManager(_)) | None => {}
                 }
                 of.push(scope);
             }

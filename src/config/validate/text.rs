@@ -44,6 +44,24 @@ pub fn is_session_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
 }
 
+/// A Google Cloud project's id or number; those of old Workspace domains are `example.com:name`.
+pub fn is_project(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:".contains(&byte);
+    (1..=100).contains(&text.len())
+        && text.bytes().all(plain)
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+}
+
+/// A Google service account's address, which becomes part of a path.
+pub fn is_service_account(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let parts = text.split_once('@');
+    text.len() <= 200
+        && parts.is_some_and(|(name, domain)| {
+            [name, domain].iter().all(|part| !part.is_empty() && part.bytes().all(plain)) && domain.contains('.')
+        })
+}
+
 /// Why a text is no address of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {
@@ -151,6 +169,20 @@ mod tests {
             ("http://host/?x=1", Err(UrlError::Rest)),
         ] {
             assert_eq!(parse_url(text), answer, "{text}");
+        }
+    }
+
+    #[test]
+    fn projects_and_service_accounts_lead_nowhere_else() {
+        for good in ["my-project", "example.com:my-project", "123456789012"] {
+            assert!(is_project(good), "{good}");
+        }
+        for bad in ["", "a/b", "..", "My Project", "-a", "a?b"] {
+            assert!(!is_project(bad), "{bad}");
+        }
+        assert!(is_service_account("app@my-project.iam.gserviceaccount.com"));
+        for bad in ["", "app", "app@", "@a.b", "a/b@c.d", "a@b.c/d", "a@b.c:generateIdToken", "a@b@c.d"] {
+            assert!(!is_service_account(bad), "{bad}");
         }
     }
 

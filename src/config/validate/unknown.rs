@@ -18,6 +18,11 @@ pub fn key(section: &Section<'_>, name: &str, item: &Item, known: &[&'static str
     if keys::LATER.contains(&name) && (title.is_empty() || home_of(name).is_none()) {
         return unknown.note(format!("`{name}` is not in this version of hushfs"));
     }
+    if name == "ca_file" && known.ends_with(keys::GCP_SECRET_MANAGER) {
+        return unknown
+            .note("the client library of `gcp-secret-manager` trusts the system's certificates and takes no others")
+            .help("add the certificate to the system's, or set SSL_CERT_FILE for the daemon");
+    }
     if let Some(near) = nearest(name, known.iter().copied()) {
         return unknown.help(format!("did you mean `{near}`?"));
     }
@@ -43,6 +48,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::AUDIT,
         keys::SCOPE,
         keys::AWS_AUTH,
+        keys::GCP_AUTH,
         keys::GRANT,
         keys::IDENTITY,
         keys::IDENTITY_AWS,
@@ -67,6 +73,8 @@ fn home_of(name: &str) -> Option<String> {
         Some(format!(
             "`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `aws-secrets-manager`"
         ))
+    } else if keys::GCP_AUTH.contains(&name) {
+        Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `gcp-secret-manager`"))
     } else if keys::AUDIT.contains(&name) {
         Some(format!("`{name}` belongs in the table [audit]"))
     } else if keys::GRANT.contains(&name) {
