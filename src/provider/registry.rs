@@ -41,9 +41,10 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
             )?))
         }
         #[cfg(not(all(feature = "local", feature = "aws", feature = "gcp")))]
-        other => Err(Error::new(
-            ErrorKind::Malformed,
-            format!("this hushfs was built without the provider `{}`", other.kind()),
-        )),
+        other => {
+            let _ = acting;
+            let text = format!("this hushfs was built without the provider `{}`", other.kind());
+            Err(Error::new(ErrorKind::Malformed, text))
+        }
     }
 }

@@ -4,6 +4,12 @@ use crate::support::goldens;
 
 const AWS: &str = "[scopes.prod]\nprovider = \"aws-secrets-manager\"\n";
 
+const GCP: &str = "[scopes.gcp]\nprovider = \"gcp-secret-manager\"\nproject = \"my-project\"\n";
+
+fn gcp(line: &str) -> String {
+    format!("{GCP}{line}\n")
+}
+
 fn aws(line: &str) -> String {
     format!("{AWS}{line}\n")
 }
@@ -63,6 +69,19 @@ goldens! {
     an_external_id_with_a_space: aws(
         "auth = { method = \"role_arn\", role_arn = \"arn:aws:iam::123456789012:role/a\", external_id = \"a b\" }"
     );
+    a_google_scope_without_a_project: "[scopes.gcp]\nprovider = \"gcp-secret-manager\"\n";
+    a_project_that_is_a_path: "[scopes.gcp]\nprovider = \"gcp-secret-manager\"\nproject = \"projects/my-project\"\n";
+    a_location_that_is_none: gcp("location = \"Europe/West\"");
+    a_prefix_with_a_slash_at_google: gcp("prefix = \"prod/\"");
+    a_ca_file_at_google: gcp("ca_file = \"/etc/ssl/certs/ca.pem\"");
+    an_auth_at_google_without_a_method: gcp("auth = { key_file = \"/nonexistent/key.json\" }");
+    an_auth_by_key_file_without_one: gcp("auth = { method = \"service-account\" }");
+    an_auth_by_token_file_that_is_not_there: gcp("auth = { method = \"access-token\", token_file = \"/nonexistent/t\" }");
+    an_auth_with_the_file_of_another_method: gcp(
+        "auth = { method = \"impersonate\", service_account = \"a@my-project.iam.gserviceaccount.com\", key_file = \"/nonexistent/k\" }"
+    );
+    an_auth_as_somebody_who_is_no_service_account: gcp("auth = { method = \"impersonate\", service_account = \"app\" }");
+    an_auth_as_nobody_at_google: gcp("auth = { method = \"anonymous\" }");
     an_auth_that_is_no_table: aws("auth = \"profile\"");
     an_auth_without_a_method: aws("auth = { profile = \"a\" }");
     an_auth_with_a_method_of_another_provider: aws("auth = { method = \"approle\" }");

@@ -81,13 +81,17 @@ impl Provider for GcpSecretManager {
     }
 
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
-        Box::pin(self.in_time("GetSecret", look::look(&self.shared, name)))
+        Box::pin(async move {
+            let what = format!("GetSecret of `{}`", error::clean(name.as_str()));
+            self.in_time(&what, look::look(&self.shared, name)).await
+        })
     }
 
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
         Box::pin(async move {
             let started = tokio::time::Instant::now();
-            let fetched = self.in_time("AccessSecretVersion", fetch::fetch(&self.shared, name, version)).await?;
+            let what = format!("AccessSecretVersion of `{}`", error::clean(name.as_str()));
+            let fetched = self.in_time(&what, fetch::fetch(&self.shared, name, version)).await?;
             let left = self.shared.deadline.saturating_sub(started.elapsed());
             Ok(fetch::with_time(&self.shared, fetched, left).await)
         })

@@ -44,9 +44,9 @@ impl RetryThrottler for Never {
 }
 
 fn may_pass(error: &Error) -> bool {
-    let status = error.http_status_code().is_some_and(|status| status >= 500);
-    error.is_connect()
-        || error.is_io()
-        || error.status().is_some_and(|status| matches!(status.code, Code::Unavailable | Code::Internal))
-        || status
+    let is_theirs = match error.status() {
+        Some(status) => matches!(status.code, Code::Unavailable | Code::Internal),
+        None => error.http_status_code().is_some_and(|status| status >= 500),
+    };
+    error.is_connect() || error.is_io() || is_theirs
 }
