@@ -5,7 +5,7 @@
 
 /// Our own names that sound like credentials and are not.
 const HARMLESS: &[&str] =
-    &["max_secret_bytes", "aws-secrets-manager", "gcp-secret-manager", "access-token", "token_file"];
+    &["max_secret_bytes", "aws-secrets-manager", "gcp-secret-manager", "access-token", "token_file", "secret_id_file"];
 
 /// Parts of a setting's name that say that its value is a credential.
 const TELLING: &[&str] = &[
@@ -129,6 +129,8 @@ mod tests {
             "endpoint_url = \"http://127.0.0.1:5000\"",
             "identity = \"/etc/hushfs/dev.key\"",
             "auth = { method = \"access-token\", token_file = \"/t\" }",
+            "auth = { method = \"approle\", role_id_file = \"/r\", secret_id_file = \"/s\" }",
+            "auth = { method = \"jwt\", token_file = \"/t\" }",
             "tll = \"5m\"",
         ] {
             assert!(!hides(line), "{line}");

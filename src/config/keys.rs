@@ -41,6 +41,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "local", settings: LOCAL, built_in: cfg!(feature = "local") },
     Provider { name: "aws-secrets-manager", settings: AWS_SECRETS_MANAGER, built_in: cfg!(feature = "aws") },
     Provider { name: "gcp-secret-manager", settings: GCP_SECRET_MANAGER, built_in: cfg!(feature = "gcp") },
+    Provider { name: "vault", settings: VAULT, built_in: cfg!(feature = "vault") },
 ];
 
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
@@ -55,8 +56,14 @@ pub const GCP_SECRET_MANAGER: &[&str] = &["project", "location", "prefix", "endp
 /// In `auth` of a scope whose provider is `gcp-secret-manager`.
 pub const GCP_AUTH: &[&str] = &["method", "key_file", "token_file", "service_account"];
 
+pub const VAULT: &[&str] = &["address", "mount", "prefix", "kv", "namespace", "ca_file", "auth"];
+
+/// In `auth` of a scope whose provider is `vault`.
+pub const VAULT_AUTH: &[&str] =
+    &["method", "mount", "role", "token_file", "role_id_file", "secret_id_file", "wrapped", "cert_file", "key_file"];
+
 /// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "vault", "azure-key-vault", "kubernetes", "databricks"];
+pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "azure-key-vault", "kubernetes", "databricks"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -179,6 +179,7 @@ pub enum ProviderSettings {
     Local(LocalSettings),
     AwsSecretsManager(AwsSecretsManagerSettings),
     GcpSecretManager(GcpSecretManagerSettings),
+    Vault(VaultSettings),
 }
 
 impl ProviderSettings {
@@ -188,6 +189,7 @@ impl ProviderSettings {
             Self::Local(_) => "local",
             Self::AwsSecretsManager(_) => "aws-secrets-manager",
             Self::GcpSecretManager(_) => "gcp-secret-manager",
+            Self::Vault(_) => "vault",
         }
     }
 }
@@ -259,4 +261,59 @@ pub enum GcpAuth {
     },
     /// None at all: for emulators.
     Anonymous,
+}
+
+/// The key-value engine of HashiCorp Vault or OpenBao.
+#[derive(Debug, Clone)]
+pub struct VaultSettings {
+    /// `https://host:port`, without a path.
+    pub address: String,
+    pub mount: String,
+    /// Folders of the mount: `prod/` makes `prod/db` show as `db`.
+    pub prefix: String,
+    pub kv: KvVersion,
+    pub namespace: Option<String>,
+    /// PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    pub auth: VaultAuth,
+}
+
+/// Version of the key-value engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvVersion {
+    One,
+    Two,
+}
+
+/// How we come by a Vault token. `mount` is where the method is mounted, below `auth/`.
+#[derive(Debug, Clone)]
+pub enum VaultAuth {
+    Token {
+        /// None: `VAULT_TOKEN`, then `~/.vault-token`.
+        file: Option<PathBuf>,
+    },
+    AppRole {
+        mount: String,
+        role_id_file: PathBuf,
+        secret_id_file: PathBuf,
+        /// Does the file hold a wrapping token in place of the secret id?
+        wrapped: bool,
+    },
+    Kubernetes {
+        mount: String,
+        role: String,
+        token_file: PathBuf,
+    },
+    Jwt {
+        mount: String,
+        role: String,
+        token_file: PathBuf,
+    },
+    Cert {
+        mount: String,
+        /// None: the server tries all roles.
+        role: Option<String>,
+        cert_file: PathBuf,
+        key_file: PathBuf,
+    },
 }

@@ -37,6 +37,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.dev]" => "local.",
             "[scopes.prod]" => "aws-secrets-manager.",
             "[scopes.gcp]" => "gcp-secret-manager.",
+            "[scopes.vault]" => "vault.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
             _ => {
@@ -61,7 +62,7 @@ fn the_shipped_file_as_it_is_says_nothing() {
 fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default() {
     let directory = tempfile::tempdir().unwrap();
     let below = directory.path();
-    for file in ["dev.key", "ca.pem", "gcp-key.json"] {
+    for file in ["dev.key", "ca.pem", "gcp-key.json", "vault-role-id", "vault-secret-id"] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
     }
@@ -100,6 +101,9 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
             ProviderSettings::Local(local) => assert!(!local.allow_plaintext),
             ProviderSettings::AwsSecretsManager(aws) => assert_eq!(aws.prefix, ""),
             ProviderSettings::GcpSecretManager(gcp) => assert_eq!(gcp.prefix, ""),
+            ProviderSettings::Vault(vault) => {
+                assert_eq!((&*vault.prefix, &*vault.mount, vault.kv), ("", "secret", KvVersion::Two));
+            }
         }
     }
 }

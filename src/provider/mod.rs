@@ -28,6 +28,8 @@ mod identity;
 pub mod local;
 mod permission;
 pub mod registry;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 use std::pin::Pin;
 

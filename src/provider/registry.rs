@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Acting, Error, ErrorKind, Provider};
-#[cfg(any(feature = "local", feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "local", feature = "aws", feature = "gcp", feature = "vault"))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
 
-/// Makes the provider of a scope, which asks as `acting` or as the scope's own identity. Reaches no network and reads no secret: the mount comes up without
-/// either, and what is wrong shows when a secret is asked for.
+/// Makes the provider of a scope, which asks as `acting` or as the scope's own identity. Reaches no network and
+/// reads no secret: the mount comes up without either, and what is wrong shows when a secret is asked for.
 pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provider>, Error> {
     // A build may have no provider that takes on identities.
     let _ = acting;
@@ -40,9 +40,15 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
                 scope.cache.max_secret_bytes,
             )?))
         }
-        #[cfg(not(all(feature = "local", feature = "aws", feature = "gcp")))]
+        #[cfg(feature = "vault")]
+        ProviderSettings::Vault(settings) => Ok(Arc::new(super::vault::Vault::new(
+            settings.clone(),
+            acting,
+            scope.cache.timeout,
+            scope.cache.max_secret_bytes,
+        )?)),
+        #[cfg(not(all(feature = "local", feature = "aws", feature = "gcp", feature = "vault")))]
         other => {
-            let _ = acting;
             let text = format!("this hushfs was built without the provider `{}`", other.kind());
             Err(Error::new(ErrorKind::Malformed, text))
         }

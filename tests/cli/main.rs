@@ -13,3 +13,4 @@ mod identities;
 mod keys;
 mod support;
 mod values;
+mod vault;

@@ -24,3 +24,9 @@ mod gcp;
 mod gcp_faults;
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "vault")]
+mod vault;
+#[cfg(feature = "vault")]
+mod vault_auth;
+#[cfg(feature = "vault")]
+mod vault_faults;

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 proxy in front of a real server that fails on demand and counts.
 //!
 //! Calls are told apart by what AWS calls the operation: the last part of `X-Amz-Target`, or `Action` in
-//! a form. One connection carries one call.
+//! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`. One connection carries one call.
 
 use std::collections::HashMap;
 use std::io;
@@ -206,6 +206,15 @@ impl Message {
         let body = bytes.split_off(end + 4);
         let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
         let mut message = Self { head, body };
+        if message.header("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")) {
+            // To the end of the connection: it carries nothing else.
+            while stream.read_buf(&mut message.body).await? > 0 {}
+            message.body = unchunked(&message.body)?;
+            let lines = message.head.lines().filter(|line| !line.to_lowercase().starts_with("transfer-encoding:"));
+            let head: Vec<&str> = lines.collect();
+            message.head = format!("{}\r\nContent-Length: {}", head.join("\r\n"), message.body.len());
+            return Ok(Some(message));
+        }
         let length = message.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         while message.body.len() < length {
             if stream.read_buf(&mut message.body).await? == 0 {
@@ -223,6 +232,11 @@ impl Message {
     }
 
     fn operation(&self) -> String {
+        if self.header("x-vault-request").is_some() {
+            let mut words = self.head.split(' ');
+            let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            return format!("{method} {}", target.split('?').next().unwrap_or_default());
+        }
         if let Some(target) = self.header("x-amz-target") {
             return target.rsplit('.').next().unwrap_or(target).to_owned();
         }
@@ -240,6 +254,21 @@ impl Message {
         bytes.extend_from_slice(b"Connection: close\r\n\r\n");
         bytes.extend_from_slice(&self.body);
         bytes
+    }
+}
+
+/// The bytes in a body of chunks.
+fn unchunked(mut body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let end = find(body, b"\r\n").ok_or(io::ErrorKind::InvalidData)?;
+        let size = std::str::from_utf8(&body[..end]).ok().and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
+        let size = size.ok_or(io::ErrorKind::InvalidData)?;
+        if size == 0 {
+            return Ok(bytes);
+        }
+        bytes.extend_from_slice(body.get(end + 2..end + 2 + size).ok_or(io::ErrorKind::UnexpectedEof)?);
+        body = body.get(end + 4 + size..).ok_or(io::ErrorKind::UnexpectedEof)?;
     }
 }
 

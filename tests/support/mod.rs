@@ -17,6 +17,7 @@ pub mod gcp;
 pub mod machine;
 pub mod ministack;
 pub mod missing;
+pub mod openbao;
 pub mod own_process;
 pub mod plain;
 pub mod second_opinion;

@@ -52,7 +52,11 @@ fn one(element: &Item, names: &[&str], scopes: &[&Scope], problems: &Problems) -
             Some(scope) => {
                 let settings = scopes.iter().find(|it| it.name == scope).map(|it| &it.provider);
                 match settings {
-                    Some(provider @ (ProviderSettings::Local(_) | ProviderSettings::GcpSecretManager(_))) => {
+                    Some(
+                        provider @ (ProviderSettings::Local(_)
+                        | ProviderSettings::GcpSecretManager(_)
+                        | ProviderSettings::Vault(_)),
+                    ) => {
                         section.add(one_identity_only(name, item, provider.kind()));
                         sound = false;
                     }

@@ -17,6 +17,7 @@ mod section;
 mod tables;
 mod text;
 mod unknown;
+mod vault;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::cache::{self, MaxBytes};
 use super::section::Section;
-use super::{Problems, as_table, aws_secrets_manager, gcp_secret_manager, local, unknown};
+use super::{Problems, as_table, aws_secrets_manager, gcp_secret_manager, local, unknown, vault};
 use crate::config::conceal::holds_key_material;
 use crate::config::diagnostic::{Diagnostic, quoted};
 use crate::config::keys;
@@ -54,6 +54,7 @@ pub fn read(
     let provider = match kind?.name {
         "local" => ProviderSettings::Local(local::read(&section, item)?),
         "gcp-secret-manager" => ProviderSettings::GcpSecretManager(gcp_secret_manager::read(&section, item)?),
+        "vault" => ProviderSettings::Vault(vault::read(&section, item)?),
         _ => ProviderSettings::AwsSecretsManager(aws_secrets_manager::read(&section)),
     };
     Some(Scope { name: name?, cache, format, provider })

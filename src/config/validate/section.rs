@@ -188,6 +188,22 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// A whole number, one of a few.
+    pub fn number<T: Copy>(&self, key: &'static str, choices: &[(i128, T)]) -> Option<T> {
+        let words: Vec<String> = choices.iter().map(|(number, _)| number.to_string()).collect();
+        let expected = words.join(" or ");
+        let item = self.get(key)?;
+        let Value::Integer(number) = &item.value else {
+            self.add(self.wrong_type(key, item, &expected));
+            return None;
+        };
+        let found = choices.iter().find(|(choice, _)| Some(*choice) == *number);
+        if found.is_none() {
+            self.add(self.wrong_value(key, item, &expected));
+        }
+        found.map(|(_, meaning)| *meaning)
+    }
+
     /// A number of bytes, at least 1.
     pub fn size(&self, key: &'static str) -> Option<(u64, &'a Item)> {
         let item = self.get(key)?;

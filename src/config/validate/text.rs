@@ -62,6 +62,12 @@ pub fn is_service_account(text: &str) -> bool {
         })
 }
 
+/// A path of names inside of a service, slashes around it or not: no part of it is empty, `.` or `..`.
+pub fn is_folder(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    text.bytes().all(plain) && text.trim_matches('/').split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
 /// Why a text is no address of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {
@@ -191,6 +197,16 @@ mod tests {
         assert!(is_region("us-gov-west-1"));
         for bad in ["", "US-EAST-1", "us-east-1.example.com", "us east", "us/east"] {
             assert!(!is_region(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_leads_nowhere_else() {
+        for good in ["secret", "/team/kv/", "prod/", "a b", ".hidden"] {
+            assert!(is_folder(good), "{good}");
+        }
+        for bad in ["", "/", "a//b", "..", "a/../b", "./a", "é", "a\n"] {
+            assert!(!is_folder(bad), "{bad:?}");
         }
     }
 }

@@ -1,0 +1,192 @@
+//! How we come by a token.
+
+use std::path::{Path, PathBuf};
+
+use rustify_derive::Endpoint;
+use serde::Deserialize;
+use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
+use vaultrs::api::auth::kubernetes::requests::LoginWithKubernetesRequest;
+use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
+use vaultrs::api::sys::requests::UnwrapRequest;
+use zeroize::Zeroizing;
+
+use super::files::{self, Openness, Stamp};
+use super::transport::{Reply, Transport};
+use super::{error, value};
+use crate::config::{VaultAuth, VaultSettings};
+use crate::provider::{Error, ErrorKind};
+use crate::secret::Secret;
+
+/// What a login gave.
+pub(super) struct Granted {
+    pub(super) token: Secret,
+    /// None where only the server knows: nobody has asked it yet.
+    pub(super) lease: Option<Lease>,
+    /// The file that the token is in, to notice when it changes.
+    pub(super) file: Option<(PathBuf, Option<Stamp>)>,
+}
+
+/// How long a token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lease {
+    /// Seconds from now; 0 means for ever.
+    pub(super) seconds: u64,
+    pub(super) renewable: bool,
+}
+
+/// Vault calls the role `name`; vaultrs' request calls it otherwise, and any role would do.
+#[derive(Endpoint)]
+#[endpoint(path = "auth/{self.mount}/login", method = "POST")]
+struct LoginWithCertRequest {
+    #[endpoint(skip)]
+    mount: String,
+    name: Option<String>,
+}
+
+/// A secret id that came wrapped: its wrapping token has been used up, so it is kept for the next login.
+pub(super) struct Unwrapped {
+    wrapping_token: Secret,
+    secret_id: Secret,
+}
+
+/// The client certificate and its key, for a method that needs one.
+pub(super) async fn tls_identity(settings: &VaultSettings) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    match &settings.auth {
+        VaultAuth::Cert { cert_file, key_file, .. } => {
+            let (mut pem, _) = files::whole("key_file", key_file, Openness::Private).await?;
+            let (certificate, _) = files::whole("cert_file", cert_file, Openness::Any).await?;
+            pem.push(b'\n');
+            pem.extend_from_slice(&certificate);
+            Ok(Some(pem))
+        }
+        VaultAuth::Token { .. } | VaultAuth::AppRole { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } => {
+            Ok(None)
+        }
+    }
+}
+
+/// Logs in. Where the method is a token, finds it and asks nobody.
+pub(super) async fn login(
+    auth: &VaultAuth,
+    transport: &Transport,
+    unwrapped: &mut Option<Unwrapped>,
+) -> Result<Granted, Error> {
+    match auth {
+        VaultAuth::Token { file } => token(file.as_deref()).await,
+        VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped } => {
+            let (role_id, _) = files::word("role_id_file", role_id_file, Openness::Any).await?;
+            let (written, _) = files::word("secret_id_file", secret_id_file, Openness::Private).await?;
+            let secret_id = if *wrapped {
+                if unwrapped.as_ref().is_none_or(|it| it.wrapping_token.expose() != written.expose()) {
+                    let secret_id = unwrap(transport, &written, secret_id_file).await?;
+                    *unwrapped = Some(Unwrapped { wrapping_token: written, secret_id });
+                }
+                text(unwrapped.as_ref().map_or(&[], |it| it.secret_id.expose()))
+            } else {
+                text(written.expose())
+            };
+            let request = LoginWithApproleRequest { mount: mount.clone(), role_id: text(role_id.expose()), secret_id };
+            let call = format!("AppRole login at `{mount}`");
+            granted(&call, &transport.ask(&call, None, request).await?)
+        }
+        VaultAuth::Kubernetes { mount, role, token_file } => {
+            let (jwt, _) = files::word("token_file", token_file, Openness::Any).await?;
+            let request =
+                LoginWithKubernetesRequest { mount: mount.clone(), role: role.clone(), jwt: text(jwt.expose()) };
+            let call = format!("Kubernetes login at `{mount}` as the role `{role}`");
+            granted(&call, &transport.ask(&call, None, request).await?)
+        }
+        VaultAuth::Jwt { mount, role, token_file } => {
+            let (jwt, _) = files::word("token_file", token_file, Openness::Any).await?;
+            let request = JWTLoginRequest { mount: mount.clone(), role: Some(role.clone()), jwt: text(jwt.expose()) };
+            let call = format!("JWT login at `{mount}` as the role `{role}`");
+            granted(&call, &transport.ask(&call, None, request).await?)
+        }
+        VaultAuth::Cert { mount, role, .. } => {
+            let request = LoginWithCertRequest { mount: mount.clone(), name: role.clone() };
+            let call = format!("certificate login at `{mount}`");
+            granted(&call, &transport.ask(&call, None, request).await?)
+        }
+    }
+}
+
+/// Credentials are ASCII, see [`files::as_word`].
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The one in the file that is set; else in `VAULT_TOKEN`; else in `~/.vault-token`.
+async fn token(file: Option<&Path>) -> Result<Granted, Error> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".vault-token"));
+    let path = match file {
+        Some(path) => path.to_owned(),
+        None => {
+            if let Some(value) = std::env::var_os("VAULT_TOKEN").filter(|value| !value.is_empty()) {
+                let value = Zeroizing::new(value.into_encoded_bytes());
+                let word = files::as_word(&value).ok_or_else(|| {
+                    Error::new(ErrorKind::CredentialsRejected, "VAULT_TOKEN holds something that can be no token")
+                })?;
+                return Ok(Granted { token: Secret::copy_from(word)?, lease: None, file: None });
+            }
+            home().filter(|path| path.exists()).ok_or_else(|| {
+                let text = "no Vault token: set `auth` in the scope, VAULT_TOKEN, or log in with `bao login` or `vault \
+                            login`, which write ~/.vault-token";
+                Error::new(ErrorKind::CredentialsRejected, text)
+            })?
+        }
+    };
+    let what = if file.is_some() { "token_file" } else { "the token file" };
+    let (token, stamp) = files::word(what, &path, Openness::Private).await?;
+    Ok(Granted { token, lease: None, file: Some((path, Some(stamp))) })
+}
+
+async fn unwrap(transport: &Transport, wrapping_token: &Secret, file: &Path) -> Result<Secret, Error> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        secret_id: String,
+    }
+    let call = "unwrapping of the secret id";
+    let reply = transport.ask(call, Some(wrapping_token), UnwrapRequest { token: None }).await?;
+    if matches!(reply.status, 400 | 403 | 404) {
+        let text = format!(
+            "{call}: Vault does not take the wrapping token in secret_id_file {}: it can be used once, and within \
+             its time only. If nobody of yours has used it, somebody else has: destroy that secret id. Then put a \
+             new one there (bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id)",
+            file.display()
+        );
+        return Err(Error::new(ErrorKind::CredentialsRejected, text));
+    }
+    if !(200..300).contains(&reply.status) {
+        return Err(error::from_reply(call, &reply));
+    }
+    let wrapped: Wrapped = value::data(call, &reply.body)?;
+    match files::as_word(wrapped.secret_id.as_bytes()) {
+        Some(word) => Ok(Secret::copy_from(word)?),
+        None => Err(Error::new(ErrorKind::CredentialsRejected, format!("{call}: what was wrapped is no secret id"))),
+    }
+}
+
+/// A login's answer. That it was refused is about our credentials, whatever its status.
+fn granted(call: &str, reply: &Reply) -> Result<Granted, Error> {
+    if !(200..300).contains(&reply.status) {
+        let mut error = error::from_reply(call, reply);
+        error.kind = match error.kind {
+            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::CredentialsRejected => ErrorKind::CredentialsRejected,
+            // Wrong ids and expired tokens are answered like wrong requests.
+            ErrorKind::Malformed if reply.status == 400 => ErrorKind::CredentialsRejected,
+            kind @ (ErrorKind::Throttled
+            | ErrorKind::Unreachable
+            | ErrorKind::TimedOut
+            | ErrorKind::TooLarge
+            | ErrorKind::Malformed
+            | ErrorKind::NoMemory) => kind,
+        };
+        return Err(error);
+    }
+    let auth = value::auth(call, &reply.body)?;
+    let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
+    match files::as_word(auth.client_token.as_bytes()) {
+        Some(word) => Ok(Granted { token: Secret::copy_from(word)?, lease: Some(lease), file: None }),
+        None => Err(error::not_understood(call)),
+    }
+}

@@ -1,0 +1,211 @@
+//! From Vault's answers to our errors.
+//!
+//! What goes into an error's text: the status and the messages of Vault's own `errors`, or for a failure without
+//! an answer the reasons down its chain. Never the answer itself, nor vaultrs' error, nor a parser's opinion of
+//! it: each may quote a value.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use rustify::errors::ClientError;
+use vaultrs::api::EndpointError;
+
+use super::transport::Reply;
+use crate::provider::{Error, ErrorKind};
+
+/// The longest text taken from elsewhere, in characters.
+const LONGEST_TEXT: usize = 400;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    TimedOut,
+    /// DNS, TCP, TLS, or a connection that ended too soon.
+    NoAnswer(reqwest::Error),
+    /// The connection broke in the middle of the body.
+    Broken,
+    /// The body is longer than this many bytes.
+    TooLong(u64),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut => f.write_str("no answer within the timeout"),
+            Self::NoAnswer(error) => write!(f, "no answer: {}", reasons(error)),
+            Self::Broken => f.write_str("the connection broke in the middle of the answer"),
+            Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
+        }
+    }
+}
+
+impl StdError for Trouble {}
+
+/// `call` is such as ``read of `secret/prod/db` ``.
+pub(super) fn from_trouble(call: &str, trouble: &Trouble) -> Error {
+    let kind = match trouble {
+        Trouble::TimedOut => ErrorKind::TimedOut,
+        Trouble::NoAnswer(error) if error.is_timeout() => ErrorKind::TimedOut,
+        Trouble::NoAnswer(_) | Trouble::Broken => ErrorKind::Unreachable,
+        Trouble::TooLong(_) => ErrorKind::TooLarge,
+    };
+    Error::new(kind, format!("{call}: {trouble}"))
+}
+
+/// Why there is no reply at all.
+pub(super) fn from_client(call: &str, error: &ClientError) -> Error {
+    let unmade = |what: &str| Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {what}"));
+    match error {
+        ClientError::GenericError { source } => match source.downcast_ref::<Trouble>() {
+            Some(trouble) => from_trouble(call, trouble),
+            None => unmade("an error of the client"),
+        },
+        ClientError::UrlBuildError { .. } | ClientError::UrlParseError { .. } => unmade("the address is no URL"),
+        ClientError::UrlQueryParseError { .. } => unmade("its query"),
+        ClientError::DataParseError { .. } => unmade("its body"),
+        ClientError::EndpointBuildError { .. }
+        | ClientError::RequestBuildError { .. }
+        | ClientError::ReqwestBuildError { .. } => unmade("it is no HTTP request"),
+        // Not among what our own client gives.
+        ClientError::RequestError { .. }
+        | ClientError::ResponseError { .. }
+        | ClientError::ResponseConversionError { .. }
+        | ClientError::ResponseParseError { .. }
+        | ClientError::ServerResponseError { .. } => unmade("an error of the client"),
+    }
+}
+
+/// What a reply means that is not a success.
+pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
+    let (messages, is_vaults) = messages(reply);
+    let says = |words: &str| messages.contains(words);
+    let (kind, state) = match reply.status {
+        // Vault's own have a body that says so; anybody's page would make every secret vanish.
+        404 if is_vaults => (ErrorKind::NotFound, ""),
+        401 | 403 => (ErrorKind::Denied, ""),
+        408 => (ErrorKind::TimedOut, ""),
+        412 => (ErrorKind::Unreachable, "this node has not caught up with the others"),
+        429 => (ErrorKind::Throttled, ""),
+        472 => (ErrorKind::Unreachable, "this node is a standby for disaster recovery"),
+        473 => (ErrorKind::Unreachable, "this node is a performance standby"),
+        503 if says("sealed") => (ErrorKind::Unreachable, "it is sealed; unseal it"),
+        500..=599 => (ErrorKind::Unreachable, ""),
+        300..=399 => (ErrorKind::Unreachable, "it sends us elsewhere, where the token does not follow; see `address`"),
+        _ => (ErrorKind::Malformed, ""),
+    };
+    let mut text = format!("{call}: Vault answered HTTP {}", reply.status);
+    if !state.is_empty() {
+        text.push_str(&format!(" ({state})"));
+    }
+    if let Some(location) = reply.location.as_deref().filter(|_| (300..=399).contains(&reply.status)) {
+        text.push_str(&format!(", to {}", clean(location)));
+    }
+    if is_vaults {
+        if !messages.is_empty() {
+            text.push_str(&format!(": {messages}"));
+        }
+    } else {
+        text.push_str(" with a body that is no answer of Vault's; is something else at that address?");
+    }
+    let mut error = Error::new(kind, text);
+    let seconds = reply.retry_after.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
+    error.retry_after = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    error
+}
+
+/// A success that cannot be understood. Its text has none of the answer.
+pub(super) fn not_understood(call: &str) -> Error {
+    let text = format!("{call}: the answer is not what Vault answers; is something else at that address?");
+    Error::new(ErrorKind::Malformed, text)
+}
+
+/// Vault's messages in one line; and is the body Vault's at all?
+fn messages(reply: &Reply) -> (String, bool) {
+    match serde_json::from_slice::<EndpointError>(&reply.body) {
+        Ok(EndpointError { errors }) => {
+            let words = errors.join("; ");
+            (clean(&words.split_whitespace().collect::<Vec<_>>().join(" ")), true)
+        }
+        Err(_) => (String::new(), super::value::is_envelope(&reply.body)),
+    }
+}
+
+/// The reasons down an error's chain.
+pub(super) fn reasons(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        // Wrappers often repeat what they wrap.
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    clean(&texts.join(": "))
+}
+
+/// One line of bounded length, whatever the other side sent.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn reply(status: u16, body: &str) -> Error {
+        let body = Zeroizing::new(body.as_bytes().to_vec());
+        from_reply("read of `a`", &Reply { status, retry_after: Some("7".into()), location: None, body })
+    }
+
+    #[test]
+    fn every_status_has_its_kind_and_the_wait_that_was_asked_for() {
+        let none = r#"{"errors":[]}"#;
+        for (status, kind) in [
+            (400, ErrorKind::Malformed),
+            (403, ErrorKind::Denied),
+            (404, ErrorKind::NotFound),
+            (405, ErrorKind::Malformed),
+            (408, ErrorKind::TimedOut),
+            (412, ErrorKind::Unreachable),
+            (429, ErrorKind::Throttled),
+            (472, ErrorKind::Unreachable),
+            (473, ErrorKind::Unreachable),
+            (500, ErrorKind::Unreachable),
+            (503, ErrorKind::Unreachable),
+            (307, ErrorKind::Unreachable),
+            (100, ErrorKind::Malformed),
+        ] {
+            let error = reply(status, none);
+            assert_eq!(error.kind, kind, "{status}");
+            assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_server_that_does_not_serve_is_named() {
+        assert!(reply(503, r#"{"errors":["Vault is sealed"]}"#).detail.contains("sealed; unseal it"));
+        assert!(reply(472, "").detail.contains("disaster recovery"));
+        assert!(reply(473, "").detail.contains("performance standby"));
+    }
+
+    #[test]
+    fn a_page_of_another_server_makes_no_secret_vanish() {
+        for page in ["", "<html>not here</html>", "{}", "[]", "null"] {
+            let error = reply(404, page);
+            assert_eq!(error.kind, ErrorKind::Malformed, "{page}");
+            assert!(!error.detail.contains("html"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_cannot_fill_the_log() {
+        let long = format!(r#"{{"errors":["{}"]}}"#, r"long\r\n".repeat(10_000));
+        let error = reply(400, &long);
+        assert!(error.detail.len() < 600 && !error.detail.contains('\n'), "{error}");
+    }
+}

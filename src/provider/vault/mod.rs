@@ -1,0 +1,122 @@
+//! HashiCorp Vault and OpenBao: the key-value engines, versions 1 and 2.
+//!
+//! A secret is shown under its path below the mount and the scope's prefix; its fields are its keys. Versions
+//! are those of the engine's version 2. The requests are vaultrs', run by a client of our own (see
+//! [`transport`]): its own takes any answer into memory and drops what it has no name for.
+//!
+//! One question is one call, but for these: [`Provider::look`] asks for the secret and for secrets below it at
+//! once, a listing takes a call for each folder, the previous version one to learn its number, a refusal one
+//! to learn whether it is the token that is refused.
+
+mod auth;
+mod error;
+mod fetch;
+mod files;
+mod list;
+mod look;
+mod names;
+mod permissions;
+mod session;
+mod transport;
+mod value;
+mod whoami;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
+use super::{SecretName, VersionSelector};
+use crate::config::{ActsAs, VaultSettings};
+
+/// One mount of one server, below one prefix.
+pub struct Vault {
+    shared: Arc<Shared>,
+}
+
+/// What calls have in common; also owned by the tasks that log in and walk folders.
+struct Shared {
+    settings: VaultSettings,
+    place: names::Place,
+    /// The longest that one operation may take, and that one call of a listing may.
+    deadline: Duration,
+    max_secret_bytes: u64,
+    sessions: session::Sessions,
+    /// For versions of secrets that have none.
+    digests: std::hash::RandomState,
+}
+
+impl Vault {
+    /// Checks what can be checked without reaching out. No operation but a listing takes longer than `timeout`.
+    ///
+    /// # Errors
+    /// [`Malformed`](ErrorKind::Malformed) if the settings can never work.
+    pub fn new(
+        settings: VaultSettings,
+        acting: Option<Acting<'_>>,
+        timeout: Duration,
+        max_secret_bytes: u64,
+    ) -> Result<Self, Error> {
+        if let Some(acting) = acting {
+            return Err(Error::new(ErrorKind::Malformed, names_no_identity(acting.acts_as)));
+        }
+        let place = names::Place::of(&settings)?;
+        let shared = Shared {
+            place,
+            settings,
+            // Room for the caller to turn the error into a reply before its own deadline passes.
+            deadline: timeout.mul_f64(0.9),
+            max_secret_bytes,
+            sessions: session::Sessions::default(),
+            digests: std::hash::RandomState::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// `work`, given up when the deadline passes.
+    fn in_time<'a, T>(&'a self, work: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move {
+            tokio::time::timeout(self.shared.deadline, work).await.unwrap_or_else(|_| {
+                let text = format!("{}: no answer within the timeout", self.shared.settings.address);
+                Err(Error::new(ErrorKind::TimedOut, text))
+            })
+        })
+    }
+}
+
+fn names_no_identity(acts_as: &ActsAs) -> String {
+    match acts_as {
+        ActsAs::AwsRole(role) => format!("{} is an AWS role, which is no identity at Vault", role.role_arn),
+    }
+}
+
+impl Provider for Vault {
+    fn kind(&self) -> &'static str {
+        "vault"
+    }
+
+    fn list(&self) -> Answer<'_, Listing> {
+        Box::pin(list::list(&self.shared))
+    }
+
+    fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
+        self.in_time(look::look(&self.shared, name))
+    }
+
+    fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
+        self.in_time(fetch::fetch(&self.shared, name, version))
+    }
+
+    fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
+        match identity {
+            None => self.in_time(permissions::permissions(&self.shared, names)),
+            Some(other) => {
+                let error = Error::new(ErrorKind::Denied, names_no_identity(other));
+                Box::pin(std::future::ready(Err(error)))
+            }
+        }
+    }
+
+    fn whoami(&self) -> Answer<'_, String> {
+        self.in_time(whoami::whoami(&self.shared))
+    }
+}

@@ -1,0 +1,307 @@
+//! The token in use: when it is renewed, and when another is needed.
+//!
+//! There is one login at a time, and whoever needs a token meanwhile waits for that one, also for its failure.
+//! It goes on when they leave: a wrapped secret id can be unwrapped only once.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest};
+
+use super::auth::{self, Lease, Unwrapped};
+use super::files::{self, Stamp};
+use super::transport::{Plan, Reply, Transport};
+use super::{Shared, error, value};
+use crate::provider::{Error, ErrorKind};
+use crate::secret::Secret;
+
+/// A lease is renewed when this share of it has passed.
+const RENEW_AT: f64 = 2.0 / 3.0;
+/// The shortest time between two attempts to renew.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// Empty until the first call.
+#[derive(Default)]
+pub(super) struct Sessions {
+    current: Mutex<Option<Arc<Session>>>,
+    login: tokio::sync::Mutex<Logins>,
+    /// Logins that have ended, well or not.
+    ended: AtomicU64,
+}
+
+#[derive(Default)]
+struct Logins {
+    unwrapped: Option<Unwrapped>,
+    /// The last login, if it failed: its number among those that have ended, and why.
+    failed: Option<(u64, Error)>,
+}
+
+/// A token and the connections that it is used on.
+pub(super) struct Session {
+    pub(super) token: Secret,
+    pub(super) transport: Transport,
+    /// When it ends; None: never, or nobody knows.
+    end: Mutex<Option<Instant>>,
+    /// The file that it was read from.
+    file: Option<(PathBuf, Option<Stamp>)>,
+    keeper: OnceLock<AbortHandle>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.abort();
+        }
+    }
+}
+
+impl Session {
+    fn is_over(&self) -> bool {
+        lock(&self.end).is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Is it still what its file says?
+    async fn is_current(&self) -> bool {
+        match &self.file {
+            None => true,
+            // A file that has gone takes nothing away from the token.
+            Some((path, stamp)) => files::stamp(path).await.is_none_or(|now| Some(now) == *stamp),
+        }
+    }
+
+    /// A refusal is of the token itself, not of what was asked for with it.
+    ///
+    /// Everybody may ask for the mounts that they may see; only with a token that is none is that refused.
+    async fn is_refused(&self) -> Result<bool, Error> {
+        let call = "look at whether the token is valid";
+        let request = VisibleMounts {};
+        let reply = self.transport.ask(call, Some(&self.token), request).await?;
+        match reply.status {
+            401 | 403 => Ok(true),
+            429 | 472 | 473 | 500..=599 => Err(error::from_reply(call, &reply)),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// What `sys/internal/ui/mounts` lists.
+#[derive(rustify_derive::Endpoint)]
+#[endpoint(path = "sys/internal/ui/mounts")]
+struct VisibleMounts {}
+
+/// Asks with the token in use. A reply that is no success is an error; where the token was refused, another
+/// one is tried, once.
+pub(super) async fn ask<E: rustify::Endpoint>(
+    shared: &Arc<Shared>,
+    call: &str,
+    endpoint: impl Fn() -> E,
+) -> Result<Reply, Error> {
+    match attempt(shared, call, endpoint).await? {
+        reply if (200..300).contains(&reply.status) => Ok(reply),
+        reply => Err(error::from_reply(call, &reply)),
+    }
+}
+
+/// As [`ask`], but that a reply of any status other than a refusal is an answer.
+pub(super) async fn attempt<E: rustify::Endpoint>(
+    shared: &Arc<Shared>,
+    call: &str,
+    endpoint: impl Fn() -> E,
+) -> Result<Reply, Error> {
+    let session = get(shared).await?;
+    let reply = session.transport.ask(call, Some(&session.token), endpoint()).await?;
+    if !matches!(reply.status, 401 | 403) {
+        return Ok(reply);
+    }
+    if !session.is_refused().await? {
+        return Err(error::from_reply(call, &reply));
+    }
+    shared.sessions.give_up(&session);
+    let another = get(shared).await?;
+    let rejected = |why: &str| {
+        let text = format!("{call}: Vault refuses our token as invalid or expired, {why}");
+        Err(Error::new(ErrorKind::CredentialsRejected, text))
+    };
+    if another.token.expose() == session.token.expose() {
+        return rejected("and there is no other; put a new one where this one came from");
+    }
+    let reply = another.transport.ask(call, Some(&another.token), endpoint()).await?;
+    if matches!(reply.status, 401 | 403) {
+        if another.is_refused().await? {
+            return rejected("also after a new login");
+        }
+        return Err(error::from_reply(call, &reply));
+    }
+    Ok(reply)
+}
+
+/// The session in use; a new one if there is none, if it is over, or if its file has changed.
+async fn get(shared: &Arc<Shared>) -> Result<Arc<Session>, Error> {
+    let sessions = &shared.sessions;
+    if let Some(session) = sessions.usable().await {
+        return Ok(session);
+    }
+    let ended_before = sessions.ended.load(Ordering::SeqCst);
+    let task = {
+        let shared = Arc::clone(shared);
+        async move { log_in(&shared, ended_before).await }
+    };
+    match tokio::spawn(task).await {
+        Ok(session) => session,
+        // A panic in a parser, or the runtime is shutting down.
+        Err(_) => Err(Error::new(ErrorKind::Unreachable, "logging in was broken off")),
+    }
+}
+
+async fn log_in(shared: &Arc<Shared>, ended_before: u64) -> Result<Arc<Session>, Error> {
+    let sessions = &shared.sessions;
+    let mut logins = sessions.login.lock().await;
+    if let Some(session) = sessions.usable().await {
+        return Ok(session);
+    }
+    // A login that was under way when we came counts for us too.
+    if let Some((number, error)) = &logins.failed
+        && *number > ended_before
+    {
+        return Err(error.clone());
+    }
+    let made = open(shared, &mut logins.unwrapped).await;
+    let number = sessions.ended.fetch_add(1, Ordering::SeqCst) + 1;
+    match made {
+        Ok((session, lease)) => {
+            logins.failed = None;
+            let session = Arc::new(session);
+            let keeper = tokio::spawn(keep(Arc::downgrade(&session), lease));
+            let _ = session.keeper.set(keeper.abort_handle());
+            *lock(&sessions.current) = Some(Arc::clone(&session));
+            Ok(session)
+        }
+        Err(error) => {
+            logins.failed = Some((number, error.clone()));
+            Err(error)
+        }
+    }
+}
+
+/// A new session with what the files hold now.
+async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Session, Option<Lease>), Error> {
+    let settings = &shared.settings;
+    let plan = Plan {
+        address: settings.address.clone(),
+        namespace: settings.namespace.clone(),
+        ca_file: settings.ca_file.clone(),
+        identity: auth::tls_identity(settings).await?,
+        deadline: shared.deadline,
+        max_secret_bytes: shared.max_secret_bytes,
+    };
+    let transport = match tokio::task::spawn_blocking(move || plan.build()).await {
+        Ok(transport) => transport?,
+        Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
+    };
+    let granted = auth::login(&settings.auth, &transport, unwrapped).await?;
+    let session = Session {
+        token: granted.token,
+        transport,
+        end: Mutex::new(granted.lease.and_then(end)),
+        file: granted.file,
+        keeper: OnceLock::new(),
+    };
+    Ok((session, granted.lease))
+}
+
+impl Sessions {
+    async fn usable(&self) -> Option<Arc<Session>> {
+        let session = lock(&self.current).clone().filter(|session| !session.is_over())?;
+        session.is_current().await.then_some(session)
+    }
+
+    fn give_up(&self, session: &Arc<Session>) {
+        let mut current = lock(&self.current);
+        if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, session)) {
+            *current = None;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is one assignment: a panic leaves it whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When a lease that starts now ends; None: not in any time that matters.
+fn end(lease: Lease) -> Option<Instant> {
+    (lease.seconds > 0).then(|| Instant::now().checked_add(Duration::from_secs(lease.seconds))).flatten()
+}
+
+/// Renews a session's token for as long as it can be renewed and is in use.
+async fn keep(session: Weak<Session>, lease: Option<Lease>) {
+    let mut lease = match lease {
+        Some(lease) => lease,
+        None => match lookup(&session).await {
+            Some(lease) => lease,
+            None => return,
+        },
+    };
+    while lease.seconds > 0 && lease.renewable {
+        let wait = Duration::from_secs(lease.seconds).mul_f64(RENEW_AT).max(BREATH);
+        tokio::time::sleep(wait).await;
+        let Some(renewed) = renew_before_its_end(&session).await else { return };
+        lease = renewed;
+    }
+}
+
+/// How long a token lives that nobody has told us about. None where the server will not say: then it is used
+/// until it is refused.
+async fn lookup(session: &Weak<Session>) -> Option<Lease> {
+    #[derive(Deserialize)]
+    struct Token {
+        ttl: u64,
+        #[serde(default)]
+        renewable: bool,
+    }
+    let session = session.upgrade()?;
+    let call = "look at the token's lease";
+    let reply = session.transport.ask(call, Some(&session.token), LookupTokenSelfRequest {}).await.ok()?;
+    let token: Token = value::data(call, &reply.body).ok()?;
+    let lease = Lease { seconds: token.ttl, renewable: token.renewable };
+    *lock(&session.end) = end(lease);
+    Some(lease)
+}
+
+/// Renews, again and again while the server cannot be reached. None where there is nothing more to renew.
+async fn renew_before_its_end(session: &Weak<Session>) -> Option<Lease> {
+    let call = "renewal of the token";
+    loop {
+        let session = session.upgrade()?;
+        if session.is_over() {
+            return None;
+        }
+        let request = RenewTokenSelfRequest { increment: None };
+        let answer = session.transport.ask(call, Some(&session.token), request).await;
+        let error = match answer {
+            Ok(reply) if (200..300).contains(&reply.status) => {
+                let auth = value::auth(call, &reply.body).ok()?;
+                let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
+                *lock(&session.end) = end(lease);
+                return Some(lease);
+            }
+            Ok(reply) => error::from_reply(call, &reply),
+            Err(error) => error,
+        };
+        match error.kind {
+            ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoMemory => {}
+            ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::CredentialsRejected
+            | ErrorKind::TooLarge
+            | ErrorKind::Malformed => return None,
+        }
+        drop(session);
+        tokio::time::sleep(error.retry_after.unwrap_or(BREATH).max(BREATH)).await;
+    }
+}

@@ -1,0 +1,270 @@
+//! Vault when the server, the network or something in between misbehaves; and how many calls reads cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
+use serde_json::json;
+
+use crate::suite::{self, Fixture, MARK, expect_error};
+use crate::support::fault_proxy::Fault;
+use crate::test_name;
+use crate::vault::{Bao, READ_ALL, run};
+
+const READ: &str = "GET /v1/secret/data/prod/db";
+const LIST: &str = "LIST /v1/secret/metadata/prod/";
+
+async fn fetch(provider: &dyn Provider) -> Result<Fetched, Error> {
+    provider.fetch(&suite::name("db"), &VersionSelector::Current).await
+}
+
+/// A provider with the secret `db`, whose every call goes like `fault`.
+async fn with_fault(bao: &Bao, fault: Fault) -> Arc<dyn Provider> {
+    bao.put("db", MARK.as_bytes()).await;
+    bao.proxy.set("*", fault);
+    suite::provider(bao)
+}
+
+fn answer(status: u16, body: &str) -> Fault {
+    Fault::Answer { status, headers: vec!["Retry-After: 7".into()], body: body.into() }
+}
+
+/// Reads, listings and looks all fail like that.
+async fn all_fail(provider: &dyn Provider, kind: ErrorKind) -> Error {
+    expect_error(provider.list().await, kind);
+    expect_error(provider.look(&suite::name("db")).await, kind);
+    expect_error(provider.permissions(None, &[suite::name("db")]).await, kind);
+    expect_error(provider.whoami().await, kind);
+    expect_error(fetch(provider).await, kind)
+}
+
+#[test]
+fn throttling_is_throttled_and_carries_the_wait_that_was_asked_for() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, answer(429, r#"{"errors":["rate limit quota exceeded"]}"#)).await;
+        let error = all_fail(&*provider, ErrorKind::Throttled).await;
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+        assert!(error.detail.contains("quota exceeded"), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_does_not_serve_is_unreachable_and_its_state_is_named() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::Pass).await;
+        let none = r#"{"errors":[]}"#;
+        for (status, body, says) in [
+            (500, none, "500"),
+            (502, "<html>marked-7c1f2e</html>", "something else"),
+            (503, r#"{"errors":["Vault is sealed"]}"#, "unseal"),
+            (412, none, "caught up"),
+            (472, none, "disaster recovery"),
+            (473, none, "performance standby"),
+        ] {
+            bao.proxy.set("*", answer(status, body));
+            let error = all_fail(&*provider, ErrorKind::Unreachable).await;
+            assert!(error.detail.contains(says), "{error}");
+        }
+        bao.proxy.set("*", Fault::Pass);
+        assert!(fetch(&*provider).await.is_ok(), "it recovers");
+    });
+}
+
+#[test]
+fn a_sealed_server_is_unreachable() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::Pass).await;
+        fetch(&*provider).await.expect("a first read");
+        bao.server.root("POST", "sys/seal", &json!({}));
+        let error = all_fail(&*provider, ErrorKind::Unreachable).await;
+        assert!(error.detail.contains("sealed"), "{error}");
+    });
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_the_token() {
+    run(test_name!(), async |bao| {
+        let elsewhere = crate::support::fault_proxy::FaultProxy::start(bao.server.address());
+        let headers = vec![format!("Location: {}/v1/secret/data/prod/db", elsewhere.url())];
+        let provider = with_fault(&bao, Fault::Answer { status: 307, headers, body: String::new() }).await;
+        let error = all_fail(&*provider, ErrorKind::Unreachable).await;
+        assert!(error.detail.contains(&elsewhere.url()), "{error}");
+        assert_eq!(elsewhere.all_calls(), 0);
+    });
+}
+
+#[test]
+fn a_refused_connection_is_unreachable() {
+    run(test_name!(), async |bao| {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for address in [format!("http://{closed}"), format!("https://{closed}"), "http://no-such-host.invalid:1".into()]
+        {
+            let provider = suite::build(bao.scope_with(|settings| settings.address = address.clone()));
+            let error = all_fail(&*provider, ErrorKind::Unreachable).await;
+            assert!(error.detail.contains("no answer: "), "{error}");
+        }
+    });
+}
+
+#[test]
+fn no_answer_is_timed_out_by_the_provider_itself() {
+    run(test_name!(), async |bao| {
+        bao.proxy.set("*", Fault::Hang);
+        let mut scope = bao.scope();
+        scope.cache.timeout = Duration::from_millis(500);
+        // Without its own deadline it would hang for good, and the test with it.
+        all_fail(&*suite::build(scope), ErrorKind::TimedOut).await;
+    });
+}
+
+#[test]
+fn any_timeout_is_survived() {
+    run(test_name!(), async |bao| {
+        bao.put("db", MARK.as_bytes()).await;
+        let build = |timeout| {
+            let mut scope = bao.scope();
+            scope.cache.timeout = timeout;
+            suite::build(scope)
+        };
+        assert!(fetch(&*build(Duration::MAX)).await.is_ok());
+        bao.proxy.set("*", Fault::Hang);
+        for timeout in [Duration::ZERO, Duration::from_nanos(1)] {
+            expect_error(fetch(&*build(timeout)).await, ErrorKind::TimedOut);
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_unreachable() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::CutBody).await;
+        all_fail(&*provider, ErrorKind::Unreachable).await;
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_understood_is_malformed_and_never_quoted() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::Pass).await;
+        let metadata = r#""metadata":{"version":1,"created_time":"","custom_metadata":null}"#;
+        let odd = [
+            format!("<html>{MARK}</html>"),
+            format!(r#"{{"data":{{"data":["{MARK}"],{metadata}}}}}"#),
+            format!(r#"{{"data":{{"data":"{MARK}",{metadata}}}}}"#),
+            format!(r#"{{"data":{{"data":{{"a":"{MARK}\ud800"}},{metadata}}}}}"#),
+            format!(r#"{{"data":{{"data":{{"a":"{MARK}"}}}}}}"#),
+            format!(
+                r#"{{"data":{{"data":{{"a":"{MARK}"}},"metadata":{{"version":0,"created_time":"","custom_metadata":null}}}}}}"#
+            ),
+            format!(r#"{{"data":{{"data":{{"a":"{MARK}"}},"metadata":"{MARK}"}}}}"#),
+            format!(r#"{{"data":{{"data":{{"a":"{MARK}"#),
+            r#"{"data":null}"#.into(),
+            "{}".into(),
+            "[]".into(),
+            "null".into(),
+            String::new(),
+        ];
+        for body in odd {
+            bao.proxy.set(READ, Fault::body(&body));
+            expect_error(fetch(&*provider).await, ErrorKind::Malformed);
+        }
+        // Another version than the one that was asked for.
+        bao.proxy.set(READ, Fault::body(&format!(r#"{{"data":{{"data":{{"a":"{MARK}"}},{metadata}}}}}"#)));
+        let second = VersionSelector::Named("2".into());
+        expect_error(provider.fetch(&suite::name("db"), &second).await, ErrorKind::Malformed);
+        for status in [400, 404, 405, 418] {
+            bao.proxy.set(READ, answer(status, &format!("<html>{MARK}</html>")));
+            expect_error(fetch(&*provider).await, ErrorKind::Malformed);
+        }
+        for body in [format!("<html>{MARK}</html>"), r#"{"data":{"keys":{}}}"#.into(), "{}".into()] {
+            bao.proxy.set(LIST, Fault::body(&body));
+            expect_error(provider.list().await, ErrorKind::Malformed);
+        }
+    });
+}
+
+#[test]
+fn a_listing_without_end_ends() {
+    run(test_name!(), async |bao| {
+        let provider =
+            with_fault(&bao, Fault::body(r#"{"request_id":"r","data":{"keys":["again/","..","","a//","/"]}}"#)).await;
+        let listing = suite::listing(&*provider).await;
+        assert!(listing.secrets.is_empty());
+        assert!(listing.left_out.iter().any(|(_, why)| why.contains("deep")));
+        assert!(bao.proxy.all_calls() < 200);
+    });
+}
+
+#[test]
+fn an_answer_far_over_the_limit_is_too_large_and_not_taken_into_memory() {
+    run(test_name!(), async |bao| {
+        bao.put("db", MARK.as_bytes()).await;
+        let provider = suite::provider(&bao);
+        fetch(&*provider).await.expect("a first read");
+        bao.proxy.set(READ, Fault::Huge { bytes: 100 << 20 });
+        let before = peak_memory();
+        expect_error(fetch(&*provider).await, ErrorKind::TooLarge);
+        let more = peak_memory() - before;
+        assert!(more < 64 << 20, "{} MiB more at the peak", more >> 20);
+    });
+}
+
+/// The most memory that this process has ever had, in bytes.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn what_calls_cost() {
+    run(test_name!(), async |bao| {
+        for name in ["db", "a/one", "a/two", "b/c/three"] {
+            bao.put(name, MARK.as_bytes()).await;
+        }
+        bao.server.policy("reader", READ_ALL);
+        let provider = suite::provider(&bao);
+        suite::listing(&*provider).await;
+        // The folders are prod/, a/, b/ and b/c/.
+        let lists = ["", "a/", "b/", "b/c/"].map(|folder| bao.proxy.calls(&format!("{LIST}{folder}")));
+        assert_eq!(lists, [1, 1, 1, 1]);
+        for _ in 0..3 {
+            fetch(&*provider).await.expect("a value");
+        }
+        assert_eq!(bao.proxy.calls(READ), 3);
+        suite::look(&*provider, "db").await;
+        assert_eq!(bao.proxy.calls(READ), 3, "a look reads no value");
+    });
+}
+
+#[test]
+fn silence_at_login_is_an_outage_and_not_a_refusal() {
+    run(test_name!(), async |bao| {
+        let file = |name| bao.server.file(name, "x");
+        let auth = hushfs::config::VaultAuth::AppRole {
+            mount: "approle".into(),
+            role_id_file: file("r"),
+            secret_id_file: file("s"),
+            wrapped: false,
+        };
+        let build = |timeout| {
+            let mut scope = bao.scope_with(|settings| settings.auth = auth.clone());
+            scope.cache.timeout = timeout;
+            suite::build(scope)
+        };
+        for (fault, kind) in [
+            (answer(503, r#"{"errors":["Vault is sealed"]}"#), ErrorKind::Unreachable),
+            (answer(429, r#"{"errors":[]}"#), ErrorKind::Throttled),
+            (answer(200, MARK), ErrorKind::Malformed),
+            (
+                answer(200, r#"{"auth":{"client_token":"a b","lease_duration":1,"renewable":true}}"#),
+                ErrorKind::Malformed,
+            ),
+        ] {
+            bao.proxy.set("*", fault);
+            expect_error(fetch(&*build(Duration::from_secs(60))).await, kind);
+        }
+        bao.proxy.set("*", Fault::Hang);
+        expect_error(fetch(&*build(Duration::from_millis(500))).await, ErrorKind::TimedOut);
+    });
+}
