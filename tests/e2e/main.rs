@@ -39,3 +39,5 @@ mod signals;
 mod tree;
 #[cfg(feature = "aws")]
 mod unlistable;
+#[cfg(feature = "vault")]
+mod vault;
