@@ -417,6 +417,26 @@ fn a_namespace_has_secrets_of_its_own() {
 }
 
 #[test]
+fn a_mount_that_is_another_engine_is_no_empty_scope() {
+    run(test_name!(), async |bao| {
+        bao.put("db", MARK.as_bytes()).await;
+        bao.server.root("POST", "kv1/prod/db", &json!({"value": MARK}));
+        for (mount, kv, says) in [
+            ("kv1", KvVersion::Two, "set kv = 1"),
+            ("secret", KvVersion::One, "set kv = 2"),
+            ("cubbyhole", KvVersion::One, "cubbyhole"),
+        ] {
+            let provider = suite::build(bao.scope_with(|settings| {
+                settings.mount = mount.into();
+                settings.kv = kv;
+            }));
+            let error = expect_error(provider.list().await, ErrorKind::Malformed);
+            assert!(error.detail.contains(says), "{error}");
+        }
+    });
+}
+
+#[test]
 fn whoami_names_the_token_and_its_policies_and_never_the_token() {
     run(test_name!(), async |bao| {
         bao.server.policy("reader", READ_ALL);

@@ -107,6 +107,19 @@ fn a_refused_connection_is_unreachable() {
 }
 
 #[test]
+fn a_connection_that_ends_too_soon_is_tried_once_more_where_that_can_do_no_harm() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::Pass).await;
+        fetch(&*provider).await.expect("a first read");
+        bao.proxy.set("*", Fault::HangUp);
+        bao.proxy.forget_calls();
+        expect_error(fetch(&*provider).await, ErrorKind::Unreachable);
+        expect_error(provider.permissions(None, &[suite::name("db")]).await, ErrorKind::Unreachable);
+        assert_eq!((bao.proxy.calls(READ), bao.proxy.calls("POST /v1/sys/capabilities-self")), (2, 1));
+    });
+}
+
+#[test]
 fn no_answer_is_timed_out_by_the_provider_itself() {
     run(test_name!(), async |bao| {
         bao.proxy.set("*", Fault::Hang);

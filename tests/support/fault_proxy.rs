@@ -21,6 +21,8 @@ pub enum Fault {
     Delay(Duration),
     /// The call is taken and never answered.
     Hang,
+    /// The call is taken, and the connection ends.
+    HangUp,
     /// This is the answer. Headers are whole lines.
     Answer { status: u16, headers: Vec<String>, body: String },
     /// Half of the body of the server's answer, then nothing.
@@ -145,6 +147,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
             // Until the caller goes away.
             let _ = client.read(&mut [0; 1]).await;
         }
+        Fault::HangUp => return Ok(()),
         Fault::Answer { status, headers, body } => {
             client.write_all(head(status, &headers, body.len()).as_bytes()).await?;
             client.write_all(body.as_bytes()).await?;

@@ -8,7 +8,7 @@ use vaultrs::api::kv1::requests::ListSecretRequest;
 use vaultrs::api::kv2::requests::ListSecretsRequest;
 
 use super::error::clean;
-use super::{Shared, names, session, value};
+use super::{Shared, engine, names, session, value};
 use crate::config::KvVersion;
 use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
 
@@ -32,7 +32,7 @@ pub(super) async fn list(shared: &Arc<Shared>) -> Result<Listing, Error> {
             });
         }
         let (folder, entries) = match under_way.join_next().await {
-            None => return Ok(listing),
+            None => break,
             Some(Ok(answer)) => answer,
             // A panic in a parser, or the runtime is shutting down.
             Some(Err(_)) => return Err(Error::new(ErrorKind::Malformed, "listing a folder was broken off")),
@@ -50,6 +50,10 @@ pub(super) async fn list(shared: &Arc<Shared>) -> Result<Listing, Error> {
             Err(error) => return Err(error),
         }
     }
+    if listing.secrets.is_empty() && listing.left_out.is_empty() {
+        engine::check(shared).await?;
+    }
+    Ok(listing)
 }
 
 /// One entry of `folder`: a secret, or a folder of more.

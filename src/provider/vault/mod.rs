@@ -5,10 +5,11 @@
 //! [`transport`]): its own takes any answer into memory and drops what it has no name for.
 //!
 //! One question is one call, but for these: [`Provider::look`] asks for the secret and for secrets below it at
-//! once, a listing takes a call for each folder, the previous version one to learn its number, a refusal one
+//! once, a listing takes a call for each folder (and one about the mount if it is empty), the previous version one to learn its number, a refusal one
 //! to learn whether it is the token that is refused.
 
 mod auth;
+mod engine;
 mod error;
 mod fetch;
 mod files;
