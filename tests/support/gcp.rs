@@ -364,6 +364,7 @@ async fn serve(mut client: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             // Until the caller goes away.
             let _ = client.read(&mut [0; 1]).await;
         }
+        Fault::HangUp => return Ok(()),
         Fault::Answer { status, headers, body } => {
             client.write_all(head(status, &headers, body.len()).as_bytes()).await?;
             client.write_all(body.as_bytes()).await?;
