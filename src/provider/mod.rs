@@ -13,6 +13,8 @@
 //!    the real service or its best emulator.
 //! 5. Write `docs/providers/<name>.md`: a configuration that was run, the least rights it needs, limits.
 //!
+//! One that speaks REST without an SDK makes its calls and reads its files of credentials through `rest`.
+//!
 //! What a provider need not do: caching, single flight, deadlines, retries after a failure, concurrency
 //! limits, splitting JSON into keys, names as files. The cache and the tree do that for all of them. A
 //! provider is called from tokio tasks, many at a time, and is dropped mid-call when a deadline passes.
@@ -28,6 +30,8 @@ mod identity;
 pub mod local;
 mod permission;
 pub mod registry;
+#[cfg(feature = "rest")]
+mod rest;
 #[cfg(feature = "vault")]
 pub mod vault;
 

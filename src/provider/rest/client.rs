@@ -1,0 +1,164 @@
+//! One server, and how calls reach it.
+//!
+//! Proxies are those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Bodies are bounded, no redirect is
+//! followed (it would take the credentials along), and idle connections do not outlive a burst of reads.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderName};
+use reqwest::{Certificate, Identity, Method, Request};
+use zeroize::Zeroizing;
+
+use super::text::reasons;
+use super::trouble::Trouble;
+use crate::provider::{Error, ErrorKind};
+
+/// An idle connection keeps a buffer with the last answer, so idle ones go soon.
+const IDLE: Duration = Duration::from_secs(5);
+
+const USER_AGENT: &str = concat!("hushfs/", env!("CARGO_PKG_VERSION"));
+
+/// What a client is made of.
+pub struct Plan {
+    /// Is the server spoken to by TLS?
+    pub encrypted: bool,
+    /// PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A client certificate and its key, PEM.
+    pub identity: Option<Zeroizing<Vec<u8>>>,
+    /// The longest that one call may take.
+    pub deadline: Duration,
+    /// The longest body that is taken into memory.
+    pub limit: u64,
+}
+
+/// Makes calls.
+pub struct Client {
+    http: reqwest::Client,
+    deadline: Duration,
+    limit: u64,
+}
+
+/// What a server answered, whatever its status.
+pub struct Reply {
+    pub status: u16,
+    /// As the server wrote it.
+    pub retry_after: Option<String>,
+    pub location: Option<String>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The wait that was asked for, where it was in seconds: a date is by the server's clock.
+    pub fn wait(&self) -> Option<Duration> {
+        let seconds = self.retry_after.as_deref()?.trim().parse::<u32>().ok()?;
+        Some(Duration::from_secs(seconds.into()))
+    }
+}
+
+impl Plan {
+    /// Reads the certificates; blocks.
+    pub fn build(self) -> Result<Client, Error> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_rustls()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(self.deadline.mul_f64(0.6))
+            .user_agent(USER_AGENT);
+        if self.encrypted {
+            if let Some(path) = &self.ca_file {
+                builder = builder.tls_certs_merge(certificates(path)?);
+            }
+        } else {
+            // Nothing to verify, so the system's certificates need not be read, nor be there.
+            builder = builder.tls_certs_only(Vec::new());
+        }
+        if let Some(pem) = &self.identity {
+            // The parser's own error might quote the key.
+            let identity = Identity::from_pem(pem).map_err(|_| {
+                let text = "cert_file and key_file: not a certificate and its private key in PEM format";
+                Error::new(ErrorKind::CredentialsRejected, text)
+            })?;
+            builder = builder.identity(identity);
+        }
+        let http = builder.build().map_err(|error| {
+            Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {}", reasons(&error.without_url())))
+        })?;
+        Ok(Client { http, deadline: self.deadline, limit: self.limit })
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
+    let fail = |why: &str| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| fail(&error.to_string()))?;
+    let bundle = Certificate::from_pem_bundle(&pem).map_err(|_| fail("not certificates in PEM format"))?;
+    if bundle.is_empty() {
+        return Err(fail("it holds no certificate in PEM format"));
+    }
+    Ok(bundle)
+}
+
+impl Client {
+    /// Makes the call within the deadline; `call` names it in errors. A reply of any status is an answer.
+    pub async fn ask(&self, call: &str, request: Request) -> Result<Reply, Error> {
+        match tokio::time::timeout(self.deadline, self.send(request)).await {
+            Ok(answer) => answer.map_err(|trouble| trouble.of(call)),
+            Err(_) => Err(Trouble::TimedOut.of(call)),
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<Reply, Trouble> {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let again = request.try_clone().filter(|_| is_read);
+        let mut answer = self.http.execute(request).await;
+        // One more try where a connection went stale; a request that may have had an effect is not repeated.
+        if let (Err(error), Some(again)) = (&answer, again)
+            && error.is_request()
+            && !error.is_connect()
+            && !error.is_timeout()
+        {
+            answer = self.http.execute(again).await;
+        }
+        let mut answer = answer.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
+        let text = |name: HeaderName| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
+        let mut reply = Reply {
+            status: answer.status().as_u16(),
+            retry_after: text(header::RETRY_AFTER),
+            location: text(header::LOCATION),
+            body: Zeroizing::new(Vec::new()),
+        };
+        if answer.content_length().is_some_and(|length| length > self.limit) {
+            return Err(Trouble::TooLong(self.limit));
+        }
+        while let Some(chunk) = answer.chunk().await.map_err(|_| Trouble::Broken)? {
+            if (reply.body.len() as u64).saturating_add(chunk.len() as u64) > self.limit {
+                return Err(Trouble::TooLong(self.limit));
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        Ok(reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(text: &str) -> Option<Duration> {
+        let body = Zeroizing::new(Vec::new());
+        Reply { status: 429, retry_after: Some(text.to_owned()), location: None, body }.wait()
+    }
+
+    #[test]
+    fn a_wait_is_taken_in_seconds_and_nothing_else() {
+        assert_eq!(wait(" 7 "), Some(Duration::from_secs(7)));
+        for text in ["", "-1", "1.5", "soon", "Wed, 21 Oct 2015 07:28:00 GMT", "99999999999"] {
+            assert_eq!(wait(text), None, "{text}");
+        }
+    }
+}
