@@ -4,8 +4,15 @@
 //! and tickets. Hiding a harmless line costs nothing but a look into the file, so in doubt it is hidden.
 
 /// Our own names that sound like credentials and are not.
-const HARMLESS: &[&str] =
-    &["max_secret_bytes", "aws-secrets-manager", "gcp-secret-manager", "access-token", "token_file", "secret_id_file"];
+const HARMLESS: &[&str] = &[
+    "max_secret_bytes",
+    "aws-secrets-manager",
+    "gcp-secret-manager",
+    "access-token",
+    "token_file",
+    "secret_id_file",
+    "client_secret_file",
+];
 
 /// Parts of a setting's name that say that its value is a credential.
 const TELLING: &[&str] = &[
@@ -131,6 +138,8 @@ mod tests {
             "auth = { method = \"access-token\", token_file = \"/t\" }",
             "auth = { method = \"approle\", role_id_file = \"/r\", secret_id_file = \"/s\" }",
             "auth = { method = \"jwt\", token_file = \"/t\" }",
+            "auth = { method = \"pat\", token_file = \"/t\" }",
+            "auth = { method = \"oauth-m2m\", client_id = \"i\", client_secret_file = \"/s\" }",
             "tll = \"5m\"",
         ] {
             assert!(!hides(line), "{line}");

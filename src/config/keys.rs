@@ -42,6 +42,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "aws-secrets-manager", settings: AWS_SECRETS_MANAGER, built_in: cfg!(feature = "aws") },
     Provider { name: "gcp-secret-manager", settings: GCP_SECRET_MANAGER, built_in: cfg!(feature = "gcp") },
     Provider { name: "vault", settings: VAULT, built_in: cfg!(feature = "vault") },
+    Provider { name: "databricks", settings: DATABRICKS, built_in: cfg!(feature = "databricks") },
 ];
 
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
@@ -62,8 +63,13 @@ pub const VAULT: &[&str] = &["address", "mount", "prefix", "kv", "namespace", "c
 pub const VAULT_AUTH: &[&str] =
     &["method", "mount", "role", "token_file", "role_id_file", "secret_id_file", "wrapped", "cert_file", "key_file"];
 
+pub const DATABRICKS: &[&str] = &["host", "prefix", "ca_file", "auth"];
+
+/// In `auth` of a scope whose provider is `databricks`.
+pub const DATABRICKS_AUTH: &[&str] = &["method", "token_file", "client_id", "client_secret_file"];
+
 /// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "azure-key-vault", "kubernetes", "databricks"];
+pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "azure-key-vault", "kubernetes"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -21,7 +21,7 @@ mod report;
 #[cfg(test)]
 mod robustness_test;
 mod settings;
-#[cfg(all(test, feature = "local", feature = "aws", feature = "gcp"))]
+#[cfg(all(test, feature = "local", feature = "aws", feature = "gcp", feature = "vault", feature = "databricks"))]
 mod shipped_file_test;
 mod size;
 mod suggest;

@@ -180,6 +180,7 @@ pub enum ProviderSettings {
     AwsSecretsManager(AwsSecretsManagerSettings),
     GcpSecretManager(GcpSecretManagerSettings),
     Vault(VaultSettings),
+    Databricks(DatabricksSettings),
 }
 
 impl ProviderSettings {
@@ -190,6 +191,7 @@ impl ProviderSettings {
             Self::AwsSecretsManager(_) => "aws-secrets-manager",
             Self::GcpSecretManager(_) => "gcp-secret-manager",
             Self::Vault(_) => "vault",
+            Self::Databricks(_) => "databricks",
         }
     }
 }
@@ -316,4 +318,27 @@ pub enum VaultAuth {
         cert_file: PathBuf,
         key_file: PathBuf,
     },
+}
+
+/// The secret scopes of a Databricks workspace.
+#[derive(Debug, Clone)]
+pub struct DatabricksSettings {
+    /// The workspace, such as `https://adb-1.azuredatabricks.net`. None: as the environment or a profile has it.
+    pub host: Option<String>,
+    /// `prod-` makes the secret scope `prod-db` show as `db`.
+    pub prefix: String,
+    /// PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    pub auth: DatabricksAuth,
+}
+
+/// How we come by a token for the workspace.
+#[derive(Debug, Clone)]
+pub enum DatabricksAuth {
+    /// The `DATABRICKS_` variables, then a profile of `~/.databrickscfg`.
+    Default,
+    /// A personal access token, or any other that is put into a file.
+    Pat { token_file: PathBuf },
+    /// A service principal with an OAuth secret.
+    OauthM2m { client_id: String, client_secret_file: PathBuf },
 }

@@ -38,6 +38,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.prod]" => "aws-secrets-manager.",
             "[scopes.gcp]" => "gcp-secret-manager.",
             "[scopes.vault]" => "vault.",
+            "[scopes.lake]" => "databricks.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
             _ => {
@@ -62,7 +63,7 @@ fn the_shipped_file_as_it_is_says_nothing() {
 fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default() {
     let directory = tempfile::tempdir().unwrap();
     let below = directory.path();
-    for file in ["dev.key", "ca.pem", "gcp-key.json", "vault-role-id", "vault-secret-id"] {
+    for file in ["dev.key", "ca.pem", "gcp-key.json", "vault-role-id", "vault-secret-id", "lake-client-secret"] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
     }
@@ -93,7 +94,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
-    assert_eq!(scopes.len(), 4);
+    assert_eq!(scopes.len(), 5);
     for scope in scopes.values() {
         assert_eq!(scope.cache, CacheSettings::default());
         assert_eq!(scope.format, Format::default());
@@ -104,6 +105,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
             ProviderSettings::Vault(vault) => {
                 assert_eq!((&*vault.prefix, &*vault.mount, vault.kv), ("", "secret", KvVersion::Two));
             }
+            ProviderSettings::Databricks(lake) => assert_eq!(lake.prefix, ""),
         }
     }
 }

@@ -22,6 +22,8 @@
 mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "databricks")]
+pub mod databricks;
 mod error;
 #[cfg(feature = "gcp")]
 pub mod gcp_secret_manager;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Acting, Error, ErrorKind, Provider};
-#[cfg(any(feature = "local", feature = "aws", feature = "gcp", feature = "vault"))]
+#[cfg(any(feature = "local", feature = "aws", feature = "gcp", feature = "vault", feature = "databricks"))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
 
@@ -47,7 +47,20 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
             scope.cache.timeout,
             scope.cache.max_secret_bytes,
         )?)),
-        #[cfg(not(all(feature = "local", feature = "aws", feature = "gcp", feature = "vault")))]
+        #[cfg(feature = "databricks")]
+        ProviderSettings::Databricks(settings) => Ok(Arc::new(super::databricks::Databricks::new(
+            settings.clone(),
+            acting,
+            scope.cache.timeout,
+            scope.cache.max_secret_bytes,
+        )?)),
+        #[cfg(not(all(
+            feature = "local",
+            feature = "aws",
+            feature = "gcp",
+            feature = "vault",
+            feature = "databricks"
+        )))]
         other => {
             let text = format!("this hushfs was built without the provider `{}`", other.kind());
             Err(Error::new(ErrorKind::Malformed, text))

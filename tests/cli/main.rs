@@ -7,6 +7,8 @@ mod bad_input;
 mod check_output;
 mod commands;
 mod conf_d;
+#[cfg(feature = "databricks")]
+mod databricks;
 mod files;
 mod grants;
 mod identities;

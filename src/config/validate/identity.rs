@@ -55,7 +55,8 @@ fn one(element: &Item, names: &[&str], scopes: &[&Scope], problems: &Problems) -
                     Some(
                         provider @ (ProviderSettings::Local(_)
                         | ProviderSettings::GcpSecretManager(_)
-                        | ProviderSettings::Vault(_)),
+                        | ProviderSettings::Vault(_)
+                        | ProviderSettings::Databricks(_)),
                     ) => {
                         section.add(one_identity_only(name, item, provider.kind()));
                         sound = false;

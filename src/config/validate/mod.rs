@@ -5,6 +5,7 @@ mod audit;
 mod aws;
 mod aws_secrets_manager;
 mod cache;
+mod databricks;
 mod endpoint;
 mod files;
 mod gcp_secret_manager;

@@ -49,6 +49,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::SCOPE,
         keys::AWS_AUTH,
         keys::GCP_AUTH,
+        keys::DATABRICKS_AUTH,
         keys::GRANT,
         keys::IDENTITY,
         keys::IDENTITY_AWS,
@@ -75,6 +76,8 @@ fn home_of(name: &str) -> Option<String> {
         ))
     } else if keys::GCP_AUTH.contains(&name) {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `gcp-secret-manager`"))
+    } else if keys::DATABRICKS_AUTH.contains(&name) {
+        Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `databricks`"))
     } else if keys::AUDIT.contains(&name) {
         Some(format!("`{name}` belongs in the table [audit]"))
     } else if keys::GRANT.contains(&name) {
