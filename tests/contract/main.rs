@@ -18,6 +18,12 @@ mod aws_faults;
 mod aws_iam;
 #[cfg(feature = "aws")]
 mod aws_policies;
+#[cfg(feature = "databricks")]
+mod databricks;
+#[cfg(feature = "databricks")]
+mod databricks_auth;
+#[cfg(feature = "databricks")]
+mod databricks_faults;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(feature = "gcp")]

@@ -24,6 +24,8 @@ mod bad_input;
 mod check_online;
 mod control_socket;
 mod cost;
+#[cfg(feature = "databricks")]
+mod databricks;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(feature = "aws")]

@@ -1,7 +1,8 @@
 //! An HTTP/1.1 proxy in front of a real server that fails on demand and counts.
 //!
 //! Calls are told apart by what AWS calls the operation: the last part of `X-Amz-Target`, or `Action` in
-//! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`. One connection carries one call.
+//! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`; in other REST by their path below the
+//! API's version, such as `secrets/get`. One connection carries one call.
 
 use std::collections::HashMap;
 use std::io;
@@ -190,13 +191,13 @@ async fn forward(request: &Message, server: SocketAddr) -> io::Result<Message> {
 }
 
 /// A request or an answer with a `Content-Length`; its connection ends after it.
-struct Message {
+pub struct Message {
     head: String,
-    body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Message {
-    async fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
+    pub async fn read(stream: &mut TcpStream) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         let end = loop {
             if let Some(at) = find(&bytes, b"\r\n\r\n") {
@@ -227,7 +228,16 @@ impl Message {
         Ok(Some(message))
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    /// Of a request: its path and query.
+    pub fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    pub fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -244,7 +254,11 @@ impl Message {
             return target.rsplit('.').next().unwrap_or(target).to_owned();
         }
         let form = String::from_utf8_lossy(&self.body);
-        form.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or("?").to_owned()
+        if let Some(action) = form.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
+            return action.to_owned();
+        }
+        let path = self.target().split('?').next().unwrap_or("?");
+        path.strip_prefix("/api/2.0").unwrap_or(path).trim_start_matches('/').to_owned()
     }
 
     /// As it was, but that its connection is not for another.

@@ -8,13 +8,17 @@ pub mod aws;
 pub mod child;
 #[cfg(feature = "aws")]
 pub mod cloud;
+pub mod connect_proxy;
 pub mod containers;
 pub mod control_group;
 pub mod daemon;
+#[cfg(feature = "databricks")]
+pub mod databricks;
 pub mod fault_proxy;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod machine;
+pub mod minilake;
 pub mod ministack;
 pub mod missing;
 pub mod openbao;

@@ -20,7 +20,8 @@ macro_rules! test_name {
 }
 
 /// Runs `body` in a new process whose home and AWS configuration are an empty folder, given to `body`;
-/// nothing of the caller's AWS or Google environment is left, and no metadata server is there. Panics if it fails there.
+/// nothing of the caller's environment that names a cloud or a proxy is left, and no metadata server is there. Panics if it
+/// fails there.
 pub fn run(test: &str, body: impl FnOnce(&Path)) {
     if let Some(folder) = std::env::var_os(FOLDER) {
         return body(&PathBuf::from(folder));
@@ -29,8 +30,7 @@ pub fn run(test: &str, body: impl FnOnce(&Path)) {
     let mut command = Command::new(std::env::current_exe().expect("the test's own binary"));
     command.args(["--exact", test, "--nocapture", "--include-ignored"]);
     for (name, _) in std::env::vars_os() {
-        let name_text = name.to_string_lossy();
-        if ["AWS_", "GOOGLE_", "GCE_"].iter().any(|prefix| name_text.starts_with(prefix)) {
+        if is_of_a_cloud(&name.to_string_lossy()) {
             command.env_remove(&name);
         }
     }
@@ -44,4 +44,11 @@ pub fn run(test: &str, body: impl FnOnce(&Path)) {
     let mut child = super::child::Guarded::spawn(&mut command).expect("the test's own binary starts");
     let status = child.0.wait().expect("the test's process ends");
     assert!(status.success(), "{test} failed in its own process: {status}");
+}
+
+/// Does a variable say how a cloud is reached, or as whom?
+pub fn is_of_a_cloud(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let clouds = ["AWS_", "GOOGLE_", "GCE_", "DATABRICKS_"];
+    clouds.iter().any(|cloud| name.starts_with(cloud)) || name.ends_with("_PROXY")
 }
