@@ -40,6 +40,7 @@ pub struct Provider {
 pub const PROVIDERS: &[Provider] = &[
     Provider { name: "local", settings: LOCAL, built_in: cfg!(feature = "local") },
     Provider { name: "aws-secrets-manager", settings: AWS_SECRETS_MANAGER, built_in: cfg!(feature = "aws") },
+    Provider { name: "aws-parameter-store", settings: AWS_PARAMETER_STORE, built_in: cfg!(feature = "aws") },
     Provider { name: "gcp-secret-manager", settings: GCP_SECRET_MANAGER, built_in: cfg!(feature = "gcp") },
     Provider { name: "vault", settings: VAULT, built_in: cfg!(feature = "vault") },
     Provider { name: "databricks", settings: DATABRICKS, built_in: cfg!(feature = "databricks") },
@@ -48,6 +49,8 @@ pub const PROVIDERS: &[Provider] = &[
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
 
 pub const AWS_SECRETS_MANAGER: &[&str] = &["region", "prefix", "endpoint_url", "ca_file", "auth"];
+
+pub const AWS_PARAMETER_STORE: &[&str] = &["region", "path", "endpoint_url", "ca_file", "auth"];
 
 /// In `auth` of a scope whose provider is AWS's.
 pub const AWS_AUTH: &[&str] = &["method", "profile", "role_arn", "external_id"];
@@ -69,7 +72,7 @@ pub const DATABRICKS: &[&str] = &["host", "prefix", "ca_file", "auth"];
 pub const DATABRICKS_AUTH: &[&str] = &["method", "token_file", "client_id", "client_secret_file"];
 
 /// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] = &["aws-parameter-store", "azure-key-vault", "kubernetes"];
+pub const LATER_PROVIDERS: &[&str] = &["azure-key-vault", "kubernetes"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

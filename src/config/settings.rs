@@ -181,6 +181,7 @@ pub enum ProviderSettings {
     GcpSecretManager(GcpSecretManagerSettings),
     Vault(VaultSettings),
     Databricks(DatabricksSettings),
+    AwsParameterStore(AwsParameterStoreSettings),
 }
 
 impl ProviderSettings {
@@ -192,6 +193,7 @@ impl ProviderSettings {
             Self::GcpSecretManager(_) => "gcp-secret-manager",
             Self::Vault(_) => "vault",
             Self::Databricks(_) => "databricks",
+            Self::AwsParameterStore(_) => "aws-parameter-store",
         }
     }
 }
@@ -224,6 +226,14 @@ pub struct AwsSecretsManagerSettings {
     pub aws: AwsSettings,
     /// `prod/` makes `prod/db` show as `db`.
     pub prefix: String,
+}
+
+/// AWS Systems Manager Parameter Store.
+#[derive(Debug, Clone)]
+pub struct AwsParameterStoreSettings {
+    pub aws: AwsSettings,
+    /// `/app/prod/` makes the parameters in `/app/prod/db/` keys of `db`.
+    pub path: String,
 }
 
 #[derive(Debug, Clone)]

@@ -39,6 +39,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.gcp]" => "gcp-secret-manager.",
             "[scopes.vault]" => "vault.",
             "[scopes.lake]" => "databricks.",
+            "[scopes.params]" => "aws-parameter-store.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
             _ => {
@@ -94,7 +95,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
-    assert_eq!(scopes.len(), 5);
+    assert_eq!(scopes.len(), 6);
     for scope in scopes.values() {
         assert_eq!(scope.cache, CacheSettings::default());
         assert_eq!(scope.format, Format::default());
@@ -106,6 +107,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
                 assert_eq!((&*vault.prefix, &*vault.mount, vault.kv), ("", "secret", KvVersion::Two));
             }
             ProviderSettings::Databricks(lake) => assert_eq!(lake.prefix, ""),
+            ProviderSettings::AwsParameterStore(aws) => assert_eq!(aws.path, "/"),
         }
     }
 }

@@ -29,6 +29,15 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
                 scope.cache.max_secret_bytes,
             )?))
         }
+        #[cfg(feature = "aws")]
+        ProviderSettings::AwsParameterStore(settings) => {
+            Ok(Arc::new(super::aws::parameter_store::AwsParameterStore::new(
+                settings.clone(),
+                acting,
+                scope.cache.timeout,
+                scope.cache.max_secret_bytes,
+            )?))
+        }
         #[cfg(feature = "gcp")]
         ProviderSettings::GcpSecretManager(settings) => {
             if acting.is_some() {

@@ -55,6 +55,7 @@ goldens! {
     a_mountpoint_that_is_a_table: "[mountpoint]\npath = \"/secrets\"\n";
     a_socket_path_that_is_too_long: format!("[control]\nsocket = \"/{}\"\n", "s".repeat(107));
     a_cache_that_is_no_table: "cache = \"5m\"\n";
+    a_path_of_parameters_that_does_not_end_with_a_slash: "[scopes.x]\nprovider = \"aws-parameter-store\"\npath = \"/app/prod\"\n";
     a_region_that_is_none: aws("region = \"us-east-1.example.com/\"");
     a_profile_that_is_empty: aws("auth = { method = \"profile\", profile = \"\" }");
     an_endpoint_without_a_scheme: aws("endpoint_url = \"127.0.0.1:5000\"");

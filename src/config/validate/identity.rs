@@ -61,7 +61,7 @@ fn one(element: &Item, names: &[&str], scopes: &[&Scope], problems: &Problems) -
                         section.add(one_identity_only(name, item, provider.kind()));
                         sound = false;
                     }
-                    Some(ProviderSettings::AwsSecretsManager(_)) | None => {}
+                    Some(ProviderSettings::AwsSecretsManager(_) | ProviderSettings::AwsParameterStore(_)) | None => {}
                 }
                 of.push(scope);
             }

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod aws;
+mod aws_parameter_store;
 mod aws_secrets_manager;
 mod cache;
 mod databricks;

@@ -2,7 +2,9 @@
 
 use super::cache::{self, MaxBytes};
 use super::section::Section;
-use super::{Problems, as_table, aws_secrets_manager, databricks, gcp_secret_manager, local, unknown, vault};
+use super::{
+    Problems, as_table, aws_parameter_store, aws_secrets_manager, databricks, gcp_secret_manager, local, unknown, vault,
+};
 use crate::config::conceal::holds_key_material;
 use crate::config::diagnostic::{Diagnostic, quoted};
 use crate::config::keys;
@@ -56,6 +58,7 @@ pub fn read(
         "gcp-secret-manager" => ProviderSettings::GcpSecretManager(gcp_secret_manager::read(&section, item)?),
         "vault" => ProviderSettings::Vault(vault::read(&section, item)?),
         "databricks" => ProviderSettings::Databricks(databricks::read(&section)?),
+        "aws-parameter-store" => ProviderSettings::AwsParameterStore(aws_parameter_store::read(&section)),
         _ => ProviderSettings::AwsSecretsManager(aws_secrets_manager::read(&section)),
     };
     Some(Scope { name: name?, cache, format, provider })

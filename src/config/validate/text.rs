@@ -68,6 +68,17 @@ pub fn is_folder(text: &str) -> bool {
     text.bytes().all(plain) && text.trim_matches('/').split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
+/// `/`, or `/app/prod/`
+pub fn is_parameter_path(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    };
+    let Some(inside) = text.strip_prefix('/') else { return false };
+    // Parameter Store has names of 1011 characters and 15 levels, the parameter's own among them.
+    let parts = inside.strip_suffix('/').map(|inside| inside.split('/'));
+    inside.is_empty() || (text.len() < 1011 && parts.is_some_and(|mut parts| parts.all(is_part)))
+}
+
 /// Why a text is no address of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {
@@ -149,6 +160,16 @@ mod tests {
             "arn:aws:sts::123456789012:assumed-role/a/b",
         ] {
             assert!(!is_role_arn(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_of_parameters_start_and_end_with_a_slash() {
+        for good in ["/", "/app/", "/app/prod_1.x-y/"] {
+            assert!(is_parameter_path(good), "{good}");
+        }
+        for bad in ["", "app/", "/app", "//", "/a//b/", "/a b/", "/a:1/", "/é/", &format!("/{}/", "x".repeat(1010))] {
+            assert!(!is_parameter_path(bad), "{bad}");
         }
     }
 

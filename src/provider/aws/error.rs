@@ -146,12 +146,14 @@ fn kind_of_answer(code: Option<&str>, message: Option<&str>, status: u16) -> Err
 /// The codes of the services here, and those that every AWS service or STS may answer.
 fn kind_of_code(code: &str) -> Option<ErrorKind> {
     Some(match code {
-        "ResourceNotFoundException" => ErrorKind::NotFound,
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => ErrorKind::NotFound,
         "AccessDeniedException"
         | "AccessDenied"
         | "DecryptionFailure"
         | "DecryptionFailureException"
-        | "KMSAccessDeniedException" => ErrorKind::Denied,
+        | "KMSAccessDeniedException"
+        // Parameter Store's word for a key of KMS that is not there, disabled or not ours to use.
+        | "InvalidKeyId" => ErrorKind::Denied,
         "UnrecognizedClientException"
         | "InvalidClientTokenId"
         | "InvalidClientTokenIdException"
@@ -184,6 +186,7 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "LimitExceeded"
         | "LimitExceededException"
         | "BandwidthLimitExceeded"
+        | "TooManyUpdates"
         | "SlowDown" => ErrorKind::Throttled,
         "InternalServiceError"
         | "InternalServiceErrorException"
@@ -201,6 +204,10 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "ValidationException"
         | "ValidationError"
         | "InvalidNextTokenException"
+        | "InvalidNextToken"
+        | "InvalidFilterKey"
+        | "InvalidFilterOption"
+        | "InvalidFilterValue"
         | "UnknownOperationException"
         | "InvalidAction" => ErrorKind::Malformed,
         _ => return None,

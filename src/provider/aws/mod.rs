@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod error;
 mod iam;
+pub mod parameter_store;
 mod role;
 pub mod secrets_manager;
 mod session;

@@ -112,6 +112,13 @@ impl<'a, S: Service> Subject<'a, S> {
         &self.principal.arn
     }
 
+    /// The ARN of something in its account and in the scope's region.
+    pub(super) fn resource_arn(&self, service: &str, resource: &str) -> String {
+        let Principal { arn, account, .. } = &self.principal;
+        let partition = arn.split(':').nth(1).unwrap_or_default();
+        format!("arn:{partition}:{service}:{}:{account}:{resource}", self.iam.region)
+    }
+
     /// What IAM says to `action` on each of `resources`; None where it knows no such user or role.
     pub(super) async fn evaluate(&self, action: &Action, resources: &[&About]) -> Result<Option<Evaluations>, Error> {
         let Self { connection, session, iam, principal } = self;
