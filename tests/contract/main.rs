@@ -17,6 +17,12 @@ mod aws_faults;
 #[cfg(feature = "aws")]
 mod aws_iam;
 #[cfg(feature = "aws")]
+mod aws_parameters;
+#[cfg(feature = "aws")]
+mod aws_parameters_faults;
+#[cfg(feature = "aws")]
+mod aws_parameters_iam;
+#[cfg(feature = "aws")]
 mod aws_policies;
 #[cfg(feature = "databricks")]
 mod databricks;

@@ -9,7 +9,7 @@ use crate::support::daemon::{HUSHFS, Place};
 use crate::support::fault_proxy::Fault;
 use crate::support::store::Store;
 
-fn check(place: &Place, cloud: &Cloud, keys: (&str, &str), configuration: &str, args: &[&str]) -> Output {
+pub fn check(place: &Place, cloud: &Cloud, keys: (&str, &str), configuration: &str, args: &[&str]) -> Output {
     place.configure(configuration);
     let mut command: Command = cloud.command(place, Some(keys));
     // The same environment as the daemon's, another command.
@@ -33,7 +33,7 @@ fn document(statements: Value) -> String {
     json!({"Version": "2012-10-17", "Statement": statements}).to_string()
 }
 
-fn findings(output: &Output) -> Vec<Value> {
+pub fn findings(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(!text.contains("the value itself"), "{text}");
     let json: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));

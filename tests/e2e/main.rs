@@ -34,6 +34,8 @@ mod lifecycle;
 mod memory;
 #[cfg(feature = "aws")]
 mod never_block;
+#[cfg(feature = "aws")]
+mod parameter_store;
 mod readers;
 mod rotation;
 mod scarcity;

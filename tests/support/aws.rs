@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_secretsmanager::primitives::Blob;
+use aws_sdk_ssm::types::ParameterType;
 
 use super::ministack::{MiniStack, ROOT_KEYS};
 
 pub struct Account {
     pub server: MiniStack,
     root: Client,
+    /// Root's client of Parameter Store.
+    pub parameters: aws_sdk_ssm::Client,
     config_file: PathBuf,
 }
 
@@ -19,7 +22,8 @@ impl Account {
     pub fn start(folder: &Path) -> Self {
         let server = MiniStack::start();
         let root = client(&server, ROOT_KEYS.0);
-        let account = Self { server, root, config_file: folder.join("config") };
+        let parameters = parameters(&server);
+        let account = Self { server, root, parameters, config_file: folder.join("config") };
         account.profile("root", (ROOT_KEYS.0, ROOT_KEYS.1), &account.server.url());
         account
     }
@@ -75,6 +79,21 @@ impl Account {
         answer.version_id.expect("a version id")
     }
 
+    /// A parameter, new or with another value; gives its version.
+    pub async fn put_parameter(&self, name: &str, value: &str, kind: ParameterType) -> i64 {
+        let request = self.parameters.put_parameter().name(name).value(value).r#type(kind).overwrite(true);
+        request.send().await.unwrap_or_else(|error| panic!("put {name}: {error:?}")).version
+    }
+
+    /// An encrypted one.
+    pub async fn put_secure(&self, name: &str, value: &str) -> i64 {
+        self.put_parameter(name, value, ParameterType::SecureString).await
+    }
+
+    pub async fn delete_parameter(&self, name: &str) {
+        self.parameters.delete_parameter().name(name).send().await.expect("delete");
+    }
+
     /// Schedules the deletion; from then on the secret is not there.
     pub async fn delete(&self, name: &str) {
         self.root.delete_secret().secret_id(name).recovery_window_in_days(7).send().await.expect("delete");
@@ -90,6 +109,16 @@ fn client(server: &MiniStack, key: &str) -> Client {
         .endpoint_url(server.url())
         .build();
     Client::from_conf(config)
+}
+
+fn parameters(server: &MiniStack) -> aws_sdk_ssm::Client {
+    let config = aws_sdk_ssm::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(ROOT_KEYS.0, ROOT_KEYS.1, None, None, "test"))
+        .endpoint_url(server.url())
+        .build();
+    aws_sdk_ssm::Client::from_conf(config)
 }
 
 async fn create(client: &Client, name: &str, bytes: &[u8]) {

@@ -40,6 +40,14 @@ impl Cloud {
         )
     }
 
+    /// As [`Cloud::scope`], of Parameter Store.
+    pub fn parameters(&self, name: &str, path: &str, more: &str) -> String {
+        let url = self.proxy.url();
+        format!(
+            "[scopes.{name}]\nprovider = \"aws-parameter-store\"\nregion = \"us-east-1\"\npath = {path:?}\nendpoint_url = {url:?}\n{more}\n"
+        )
+    }
+
     /// `hushfs mount` with these keys in its environment, and nothing else that names AWS.
     pub fn command(&self, place: &Place, keys: Option<(&str, &str)>) -> Command {
         let mut command = place.hushfs(&["mount"]);
