@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::cloud::Cloud;
 use crate::support::daemon::{Place, errno_of_reading, eventually, xattr};
+use crate::support::fault_proxy::Fault;
 
 fn text(path: &Path) -> String {
     String::from_utf8(fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
@@ -158,4 +159,38 @@ fn check_online_asks_who_we_are_and_what_would_be_refused() {
     assert_eq!(found[0]["list"]["ok"], 2);
     assert_eq!(found[0]["refused"][0]["secret"], "theirs");
     assert_eq!(found[0]["read"]["ok"], "mine");
+}
+
+#[test]
+fn with_the_least_policy_a_full_path_is_read_and_nothing_is_listed() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    put(&cloud, "/app/prod/db/KEY", "value");
+    put(&cloud, "/app/prod/lone", "value");
+    let policy = document(&json!([
+        {"Effect": "Allow", "Action": ["ssm:GetParametersByPath", "ssm:GetParameter"], "Resource": "*"}
+    ]));
+    let keys = cloud.account.server.user("app", &policy);
+    let configuration = cloud.parameters("params", "/app/prod/", "");
+    let _daemon = cloud.mount_as(&place, &configuration, Some((&keys.0, &keys.1)));
+    let params = place.mnt().join("params");
+    assert_eq!(text(&params.join("db/KEY")), "value");
+    assert_eq!(text(&params.join("lone/value")), "value");
+    assert_eq!(errno_of_reading(&params.join("none/value")), Some(libc::ENOENT));
+    assert_eq!(fs::read_dir(&params).unwrap_err().raw_os_error(), Some(libc::EACCES));
+}
+
+#[test]
+fn a_secret_of_secrets_manager_is_split_into_its_keys() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    // As AWS documents it; the emulator has no references.
+    let answer = json!({"Parameter": {"Value": r#"{"USER":"app"}"#, "Version": 0,
+        "SourceResult": r#"{"VersionId":"11111111-aaaa-bbbb-cccc-123456789012"}"#}});
+    cloud.proxy.set("GetParameter", Fault::body(&answer.to_string()));
+    let _daemon = cloud.mount(&place, &cloud.parameters("refs", "/aws/reference/secretsmanager/", ""));
+    let refs = place.mnt().join("refs");
+    assert_eq!(text(&refs.join("prod-db/USER")), "app");
+    assert_eq!(text(&refs.join("prod-db/@current/USER")), "app");
+    assert_eq!(fs::read_dir(&refs).unwrap_err().raw_os_error(), Some(libc::EACCES));
 }

@@ -139,6 +139,8 @@ fn kind_of_answer(code: Option<&str>, message: Option<&str>, status: u16) -> Err
         Some("InvalidRequestException") if says("delet") => ErrorKind::NotFound,
         // What cannot be a name is not one.
         Some("ValidationException" | "InvalidParameterException") if says("invalid name") => ErrorKind::NotFound,
+        // Parameter Store's names cannot start with aws or ssm.
+        Some("ValidationException") if says("can't be prefixed") => ErrorKind::NotFound,
         _ => code.and_then(kind_of_code).or_else(|| kind_of_status(status)).unwrap_or(ErrorKind::Malformed),
     }
 }

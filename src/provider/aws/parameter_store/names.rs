@@ -12,6 +12,9 @@ use crate::provider::{Error, ErrorKind, SecretName};
 /// The longest name that Parameter Store takes, in characters.
 const LONGEST: usize = 1011;
 
+/// The most parts of a name.
+const DEEPEST: usize = 15;
+
 /// What Parameter Store keeps to itself, and does not list.
 const RESERVED: &str = "/aws/";
 /// Where Secrets Manager's secrets are.
@@ -83,14 +86,15 @@ impl FullName {
     /// `NotFound` where nothing can have that name, without asking.
     pub(super) fn new(path: &ScopePath, name: &SecretName) -> Result<Self, Error> {
         let full = format!("{}{name}", path.as_str());
-        if full.len() <= LONGEST && are_components(name.as_str()) {
+        let depth = full.split('/').skip(1).count();
+        if full.len() <= LONGEST && depth <= DEEPEST && are_components(name.as_str()) {
             let is_top = !name.as_str().contains('/');
             return Ok(Self { full, is_top, is_at_root: is_top && path.is_root() });
         }
         Err(Error::new(
             ErrorKind::NotFound,
             format!(
-                "nothing in Parameter Store can be called `{}`: names have up to {LONGEST} of A-Z a-z 0-9 _ . - between /",
+                "nothing in Parameter Store can be called `{}`: names have up to {LONGEST} of A-Z a-z 0-9 _ . - in up to {DEEPEST} parts between /",
                 clean(&full)
             ),
         ))
@@ -155,6 +159,8 @@ mod tests {
             assert_eq!(full("/app/", name).unwrap_err().kind, ErrorKind::NotFound, "{name:?}");
         }
         assert_eq!(full("/app/", &"x".repeat(1011)).unwrap_err().kind, ErrorKind::NotFound);
+        assert!(full("/app/", &["x"; 14].join("/")).is_ok());
+        assert_eq!(full("/app/", &["x"; 15].join("/")).unwrap_err().kind, ErrorKind::NotFound);
         assert_eq!(full("/app/", "db/creds").unwrap().as_str(), "/app/db/creds");
     }
 
