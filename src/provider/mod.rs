@@ -4,7 +4,7 @@
 //!
 //! 1. Write its settings in `config::settings` (a struct and a variant of `ProviderSettings`), name them
 //!    in `config::keys` and judge them in `config::validate`; add its table to `systemd/hushfs.toml`.
-//! 2. Write `provider/<name>/` with a type that implements [`Provider`]: three questions about secrets, each
+//! 2. Write `provider/<name>/` (a service of AWS: `provider/aws/<name>/`, see there) with a type that implements [`Provider`]: three questions about secrets, each
 //!    one call to the service where it can be, one about its IAM, and who the service takes us for. Map
 //!    every error of the service to an [`ErrorKind`] without a wildcard and never put a value, or a whole
 //!    answer, into an [`Error`]'s text.
