@@ -5,7 +5,7 @@
 //! credentials these are. `iam` asks what a read would be answered. `batch` puts reads together that wait.
 //!
 //! To add a service: a folder with a type that implements [`Provider`](super::Provider) and one that implements
-//! [`connection::Service`].
+//! `connection::Service`.
 
 mod batch;
 mod body_limit;

@@ -2,7 +2,7 @@
 //!
 //! A secret is a directory of parameters: those that stand directly in a path are its keys, each with the
 //! value's exact bytes. The scope's path itself can have no keys in the tree, so a parameter that stands
-//! directly in it is a secret of its own, with the one key [`OWN_KEY`]; should there be a directory of the same
+//! directly in it is a secret of its own, with the one key `OWN_KEY`; should there be a directory of the same
 //! name, that secret holds both.
 //!
 //! Reading a directory is one GetParametersByPath for each ten parameters, reading a single one GetParameter, and
