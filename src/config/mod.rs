@@ -7,6 +7,7 @@
 //! Whatever is wrong on the way is collected and reported together (`report`). A report shows lines of
 //! the files, but no line that looks as if it held a credential (`conceal`).
 
+mod acts_as;
 mod conceal;
 mod diagnostic;
 mod duration;
@@ -28,6 +29,7 @@ mod suggest;
 mod validate;
 mod written;
 
+pub use acts_as::{ActsAs, IdentityRole};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Entry, Position};
 pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load};

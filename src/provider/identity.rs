@@ -1,5 +1,6 @@
 //! As whom a provider is asked.
 
+use super::{Error, ErrorKind};
 use crate::config::ActsAs;
 
 /// Who a provider takes us for. What one has been given is never another's: every memory of an answer is kept
@@ -35,4 +36,20 @@ pub struct Acting<'a> {
     pub acts_as: &'a ActsAs,
     /// The caller's user, where [`ActsAs::names_the_user`].
     pub user: Option<u32>,
+}
+
+impl Acting<'_> {
+    /// Why a provider of another service cannot be asked as this one.
+    pub fn is_nobody_at(self, service: &str) -> Error {
+        Error::new(ErrorKind::Malformed, nobody(self.acts_as, service))
+    }
+}
+
+/// Nothing can be said of what another service's identity may do here.
+pub fn says_nothing_of(acts_as: &ActsAs, service: &str) -> Error {
+    Error::new(ErrorKind::Denied, nobody(acts_as, service))
+}
+
+fn nobody(acts_as: &ActsAs, service: &str) -> String {
+    format!("{} is {}, which is no identity at {service}", acts_as.label(), acts_as.kind())
 }

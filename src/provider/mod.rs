@@ -41,7 +41,7 @@ use std::pin::Pin;
 
 pub use answer::{Fetched, Known, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
 pub use error::{Error, ErrorKind};
-pub use identity::{Acting, Identity};
+pub use identity::{Acting, Identity, says_nothing_of};
 pub use permission::Permission;
 
 use crate::config::ActsAs;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Acting, Error, ErrorKind, Provider};
+use super::{Acting, Error, Provider};
 #[cfg(any(feature = "local", feature = "aws", feature = "gcp", feature = "vault", feature = "databricks"))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
@@ -15,8 +15,8 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
     match &scope.provider {
         #[cfg(feature = "local")]
         ProviderSettings::Local(settings) => {
-            if acting.is_some() {
-                return Err(Error::new(ErrorKind::Malformed, "a local folder has one identity only"));
+            if let Some(acting) = acting {
+                return Err(acting.is_nobody_at("a local folder"));
             }
             Ok(Arc::new(super::local::Local::new(settings.clone(), scope.cache.max_secret_bytes)))
         }
@@ -40,8 +40,8 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
         }
         #[cfg(feature = "gcp")]
         ProviderSettings::GcpSecretManager(settings) => {
-            if acting.is_some() {
-                return Err(Error::new(ErrorKind::Malformed, "a scope of gcp-secret-manager has one identity only"));
+            if let Some(acting) = acting {
+                return Err(acting.is_nobody_at("Google Cloud"));
             }
             Ok(Arc::new(super::gcp_secret_manager::GcpSecretManager::new(
                 settings.clone(),
@@ -72,7 +72,7 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
         )))]
         other => {
             let text = format!("this hushfs was built without the provider `{}`", other.kind());
-            Err(Error::new(ErrorKind::Malformed, text))
+            Err(Error::new(super::ErrorKind::Malformed, text))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From values to settings: every rule about what a configuration may say.
 
 mod accounts;
+mod acts_as;
 mod audit;
 mod aws;
 mod aws_parameter_store;

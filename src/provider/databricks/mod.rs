@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector};
+use super::{SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, DatabricksSettings};
 
 /// One workspace, below one prefix.
@@ -53,7 +53,7 @@ impl Databricks {
         max_secret_bytes: u64,
     ) -> Result<Self, Error> {
         if let Some(acting) = acting {
-            return Err(Error::new(ErrorKind::Malformed, no_identity(acting.acts_as)));
+            return Err(acting.is_nobody_at("Databricks"));
         }
         names::check_prefix(&settings.prefix)?;
         let shared = Shared {
@@ -74,12 +74,6 @@ impl Databricks {
                 Err(Error::new(ErrorKind::TimedOut, "Databricks: no whole answer within the timeout"))
             })
         })
-    }
-}
-
-fn no_identity(acts_as: &ActsAs) -> String {
-    match acts_as {
-        ActsAs::AwsRole(role) => format!("{} is an AWS role, which is no identity at Databricks", role.role_arn),
     }
 }
 
@@ -104,7 +98,7 @@ impl Provider for Databricks {
         match identity {
             // Many names are many calls, each with a deadline of its own: the cache has more patience here.
             None => Box::pin(permissions::permissions(&self.shared, names)),
-            Some(other) => Box::pin(std::future::ready(Err(Error::new(ErrorKind::Denied, no_identity(other))))),
+            Some(other) => Box::pin(std::future::ready(Err(says_nothing_of(other, "Databricks")))),
         }
     }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector};
+use super::{SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, VaultSettings};
 
 /// One mount of one server, below one prefix.
@@ -58,7 +58,7 @@ impl Vault {
         max_secret_bytes: u64,
     ) -> Result<Self, Error> {
         if let Some(acting) = acting {
-            return Err(Error::new(ErrorKind::Malformed, names_no_identity(acting.acts_as)));
+            return Err(acting.is_nobody_at("Vault"));
         }
         let place = names::Place::of(&settings)?;
         let shared = Shared {
@@ -84,12 +84,6 @@ impl Vault {
     }
 }
 
-fn names_no_identity(acts_as: &ActsAs) -> String {
-    match acts_as {
-        ActsAs::AwsRole(role) => format!("{} is an AWS role, which is no identity at Vault", role.role_arn),
-    }
-}
-
 impl Provider for Vault {
     fn kind(&self) -> &'static str {
         "vault"
@@ -110,10 +104,7 @@ impl Provider for Vault {
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         match identity {
             None => self.in_time(permissions::permissions(&self.shared, names)),
-            Some(other) => {
-                let error = Error::new(ErrorKind::Denied, names_no_identity(other));
-                Box::pin(std::future::ready(Err(error)))
-            }
+            Some(other) => Box::pin(std::future::ready(Err(says_nothing_of(other, "Vault")))),
         }
     }
 

@@ -1,0 +1,43 @@
+//! As whom a provider is asked by an `[[identity]]`.
+
+/// Another identity at a provider. A service takes on those of its own kind, and no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActsAs {
+    /// An AWS role, taken on with the credentials of the scope.
+    AwsRole(IdentityRole),
+}
+
+/// A role of an `[[identity]]`. In both texts `{host}`, `{user}` and `{uid}` stand for the host's name and for
+/// the caller's user, by name and by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityRole {
+    pub role_arn: String,
+    pub external_id: Option<String>,
+    pub session_name: String,
+}
+
+impl ActsAs {
+    /// For people and for the audit log.
+    pub fn label(&self) -> &str {
+        match self {
+            Self::AwsRole(role) => &role.role_arn,
+        }
+    }
+
+    /// What it is, for people.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AwsRole(_) => "an AWS role",
+        }
+    }
+
+    /// Does the service see which user asks? Then each user is an identity of their own.
+    pub fn names_the_user(&self) -> bool {
+        match self {
+            Self::AwsRole(role) => {
+                let texts = [Some(&role.session_name), role.external_id.as_ref()];
+                texts.into_iter().flatten().any(|text| text.contains("{user}") || text.contains("{uid}"))
+            }
+        }
+    }
+}
