@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::clock::Clock;
-use super::source::Source;
-use crate::config::{ActsAs, ScopeName};
+use super::sources::Asker;
+use crate::config::ScopeName;
 use crate::provider::{Error, Identity, Permission, SecretName};
 use crate::tree::{SecretNode, SecretPath};
 
@@ -64,16 +64,15 @@ impl Predictions {
     }
 
     /// Has the service asked about these secrets in the background, those of whom enough is known left out.
-    /// `own` is the scope as its own identity sees it, which asks; `acts_as` is the identity asked about.
     pub fn ask_behind<'a>(
         self: &Arc<Self>,
-        own: &Arc<Source>,
+        asker: Asker,
         identity: Identity,
-        acts_as: Option<&ActsAs>,
         paths: impl Iterator<Item = &'a SecretPath>,
     ) {
-        let lifetime = own.scope.cache.iam_ttl;
-        let whose = (own.scope.name.clone(), identity.of_all_users());
+        let scope = &asker.source.scope;
+        let lifetime = scope.cache.iam_ttl;
+        let whose = (scope.name.clone(), identity.of_all_users());
         let now = self.clock.now();
         let wanted: Vec<SecretPath> = {
             let mut state = self.state();
@@ -92,11 +91,10 @@ impl Predictions {
             wanted
         };
         let asking = Asking { predictions: Arc::clone(self), whose };
-        let (own, acts_as) = (Arc::clone(own), acts_as.cloned());
         self.runtime.spawn(async move {
             for paths in wanted.chunks(TOGETHER) {
-                if let Err(error) = asking.ask(&own, acts_as.clone(), paths).await {
-                    let scope = &own.scope.name;
+                if let Err(error) = asking.ask(&asker, paths).await {
+                    let scope = &asker.source.scope.name;
                     tracing::debug!(%scope, kind = error.kind.as_str(), "nothing is predicted: {error}");
                     break;
                 }
@@ -110,13 +108,12 @@ impl Predictions {
     /// Why the service does not say.
     pub async fn ask_now(
         self: &Arc<Self>,
-        own: &Arc<Source>,
+        asker: Asker,
         identity: Identity,
-        acts_as: Option<&ActsAs>,
         path: &SecretPath,
     ) -> Result<Permission, Error> {
-        let whose = (own.scope.name.clone(), identity.of_all_users());
-        let answers = own.clone().permissions(acts_as.cloned(), vec![path.name().clone()]).await?;
+        let whose = (asker.source.scope.name.clone(), identity.of_all_users());
+        let answers = asker.ask(vec![path.name().clone()]).await?;
         let permission = answers.into_iter().next().ok_or_else(|| {
             Error::new(crate::provider::ErrorKind::Malformed, "no answer about the secret that was asked about")
         })?;
@@ -151,9 +148,9 @@ struct Asking {
 }
 
 impl Asking {
-    async fn ask(&self, own: &Arc<Source>, acts_as: Option<ActsAs>, paths: &[SecretPath]) -> Result<(), Error> {
+    async fn ask(&self, asker: &Asker, paths: &[SecretPath]) -> Result<(), Error> {
         let names: Vec<SecretName> = paths.iter().map(|path| path.name().clone()).collect();
-        let asked = own.clone().permissions(acts_as, names).await;
+        let asked = asker.ask(names).await;
         let now = self.predictions.clock.now();
         let mut state = self.predictions.state();
         match asked {
@@ -163,7 +160,7 @@ impl Asking {
                 Ok(())
             }
             Err(error) => {
-                let lifetime = own.scope.cache.iam_ttl;
+                let lifetime = asker.source.scope.cache.iam_ttl;
                 let pause =
                     if error.kind.is_outage() { PAUSE.min(lifetime) } else { lifetime.saturating_mul(REFUSED_FOR) };
                 let until = now.saturating_add(error.retry_after.unwrap_or_default().max(pause));

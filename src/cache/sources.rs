@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::source::Source;
-use crate::config::{IdentitySettings, Scope, ScopeName};
-use crate::provider::{Acting, Error, ErrorKind, Identity, Provider};
+use crate::config::{ActsAs, IdentitySettings, Scope, ScopeName};
+use crate::provider::{Acting, Error, ErrorKind, Identity, Permission, Provider, SecretName};
 
 /// Sources besides the scopes' own. A user may have very many numbers (`/etc/subuid`), each of which can be an
 /// identity of its own: whoever comes then takes the place of the one that has been used least recently.
@@ -30,6 +30,20 @@ pub struct Sources {
 struct Other {
     source: Arc<Source>,
     used: Instant,
+}
+
+/// Who is asked what an identity may do.
+pub struct Asker {
+    pub source: Arc<Source>,
+    /// None: the one that asks.
+    about: Option<ActsAs>,
+}
+
+impl Asker {
+    /// As [`Provider::permissions`].
+    pub async fn ask(&self, names: Vec<SecretName>) -> Result<Vec<Permission>, Error> {
+        Arc::clone(&self.source).permissions(self.about.clone(), names).await
+    }
 }
 
 impl Sources {
@@ -93,6 +107,20 @@ impl Sources {
             others.insert(key, Other { source: Arc::clone(&source), used: Instant::now() });
             source
         }))
+    }
+
+    /// Who is asked what an identity may do: the scope's own, where the service tells it of others.
+    pub fn asker(&self, scope: &ScopeName, identity: Identity) -> Option<Result<Asker, Error>> {
+        let about = match identity {
+            Identity::Own => None,
+            Identity::Other { index, .. } => self.identities.get(index).map(|settings| settings.acts_as.clone()),
+        };
+        match about {
+            Some(acts_as) if acts_as.is_told_to_others() => {
+                Some(Ok(Asker { source: Arc::clone(self.own.get(scope)?), about: Some(acts_as) }))
+            }
+            Some(_) | None => Some(self.get(scope, identity)?.map(|source| Asker { source, about: None })),
+        }
     }
 
     /// As [`Sources::get`], only if it is there.

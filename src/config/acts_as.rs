@@ -5,6 +5,8 @@
 pub enum ActsAs {
     /// An AWS role, taken on with the credentials of the scope.
     AwsRole(IdentityRole),
+    /// The address of a service account of Google Cloud, impersonated with the credentials of the scope.
+    GcpServiceAccount(String),
 }
 
 /// A role of an `[[identity]]`. In both texts `{host}`, `{user}` and `{uid}` stand for the host's name and for
@@ -21,6 +23,7 @@ impl ActsAs {
     pub fn label(&self) -> &str {
         match self {
             Self::AwsRole(role) => &role.role_arn,
+            Self::GcpServiceAccount(email) => email,
         }
     }
 
@@ -28,6 +31,15 @@ impl ActsAs {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AwsRole(_) => "an AWS role",
+            Self::GcpServiceAccount(_) => "a service account of Google Cloud",
+        }
+    }
+
+    /// Does the service tell the scope's own identity what this one may do? Else it is asked itself.
+    pub fn is_told_to_others(&self) -> bool {
+        match self {
+            Self::AwsRole(_) => true,
+            Self::GcpServiceAccount(_) => false,
         }
     }
 
@@ -38,6 +50,7 @@ impl ActsAs {
                 let texts = [Some(&role.session_name), role.external_id.as_ref()];
                 texts.into_iter().flatten().any(|text| text.contains("{user}") || text.contains("{uid}"))
             }
+            Self::GcpServiceAccount(_) => false,
         }
     }
 }

@@ -14,10 +14,16 @@ pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
 
 /// In an `[[identity]]`.
-pub const IDENTITY: &[&str] = &["principals", "scopes", "aws"];
+pub const IDENTITY: &[&str] = &["principals", "scopes", "aws", "gcp"];
+
+/// The tables of an `[[identity]]`, each named after a service.
+pub const IDENTITY_SERVICES: &[(&str, &[&str])] = &[("aws", IDENTITY_AWS), ("gcp", IDENTITY_GCP)];
 
 /// In `aws` of an `[[identity]]`.
 pub const IDENTITY_AWS: &[&str] = &["role_arn", "external_id", "session_name"];
+
+/// In `gcp` of an `[[identity]]`.
+pub const IDENTITY_GCP: &[&str] = &["impersonate"];
 
 /// In `[cache]`, and in a scope as an override.
 pub const CACHE: &[&str] =

@@ -83,7 +83,11 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert!(warnings[0].message.contains("allow_other"), "the default beside an example of a grant");
 
     let Config { mountpoint, allow_other, root, max_bytes, control, audit, scopes, grants, identities } = loaded.config;
-    assert_eq!(identities.len(), 1, "an example: by default providers are asked with the scope's own identity");
+    assert_eq!(
+        identities.len(),
+        keys::IDENTITY_SERVICES.len(),
+        "examples: by default providers are asked with the scope's own identity"
+    );
     assert!(identities[0].acts_as.names_the_user());
     let empty = load_from(below, "").unwrap().config;
     assert_eq!(mountpoint, empty.mountpoint);
@@ -121,8 +125,11 @@ fn the_shipped_file_has_every_setting_that_there_is_and_no_other() {
     known.extend(keys::CONTROL.iter().map(|name| format!("control.{name}")));
     known.extend(keys::AUDIT.iter().map(|name| format!("audit.{name}")));
     known.extend(keys::GRANT.iter().map(|name| format!("grant.{name}")));
-    known.extend(keys::IDENTITY.iter().filter(|name| **name != "aws").map(|name| format!("identity.{name}")));
-    known.extend(keys::IDENTITY_AWS.iter().map(|name| format!("identity.aws.{name}")));
+    let is_service = |name: &str| keys::IDENTITY_SERVICES.iter().any(|(service, _)| *service == name);
+    known.extend(keys::IDENTITY.iter().filter(|name| !is_service(name)).map(|name| format!("identity.{name}")));
+    for (service, names) in keys::IDENTITY_SERVICES {
+        known.extend(names.iter().map(|name| format!("identity.{service}.{name}")));
+    }
     for keys::Provider { name: provider, settings: names, .. } in keys::PROVIDERS {
         known.extend(names.iter().map(|name| format!("{provider}.{name}")));
         known.insert(format!("{provider}.provider"));
@@ -154,8 +161,10 @@ fn every_setting_that_there_is_is_judged() {
     for name in keys::IDENTITY {
         complains(format!("[[identity]]\n{name} = 1\n"), name);
     }
-    for name in keys::IDENTITY_AWS {
-        complains(format!("[[identity]]\naws.{name} = 1\n"), name);
+    for (service, name) in
+        keys::IDENTITY_SERVICES.iter().flat_map(|(service, names)| names.iter().map(move |it| (service, it)))
+    {
+        complains(format!("[[identity]]\n{service}.{name} = 1\n"), name);
     }
     for name in keys::CACHE.iter().chain(keys::CACHE_ONLY) {
         complains(format!("[cache]\n{name} = []\n"), name);

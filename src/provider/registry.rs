@@ -39,16 +39,12 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
             )?))
         }
         #[cfg(feature = "gcp")]
-        ProviderSettings::GcpSecretManager(settings) => {
-            if let Some(acting) = acting {
-                return Err(acting.is_nobody_at("Google Cloud"));
-            }
-            Ok(Arc::new(super::gcp_secret_manager::GcpSecretManager::new(
-                settings.clone(),
-                scope.cache.timeout,
-                scope.cache.max_secret_bytes,
-            )?))
-        }
+        ProviderSettings::GcpSecretManager(settings) => Ok(Arc::new(super::gcp_secret_manager::GcpSecretManager::new(
+            settings.clone(),
+            acting,
+            scope.cache.timeout,
+            scope.cache.max_secret_bytes,
+        )?)),
         #[cfg(feature = "vault")]
         ProviderSettings::Vault(settings) => Ok(Arc::new(super::vault::Vault::new(
             settings.clone(),

@@ -16,6 +16,11 @@ fn with(line: &str) -> String {
     format!("{HEAD}[[identity]]\n{line}\n{}\n", rest.join("\n"))
 }
 
+fn google(line: &str) -> String {
+    let scope = "[scopes.google]\nprovider = \"gcp-secret-manager\"\nproject = \"my-project\"\n";
+    format!("{scope}[[identity]]\nprincipals = [\"uid:1000\"]\nscopes = [\"google\"]\n{line}\n")
+}
+
 goldens! {
     an_identity_of_one_bracket: format!("{HEAD}[identity]\n{ROLE}\n");
     an_identity_of_nothing: format!("{HEAD}[[identity]]\n");
@@ -36,6 +41,14 @@ goldens! {
         "{}[[identity]]\nprincipals = [\"uid:1000\"]\nscopes = [\"prod\"]\n{ROLE}\n",
         with("principals = [\"uid:1000\", \"uid:1001\"]")
     );
+    an_identity_at_two_services: with("gcp.impersonate = \"a@my-project.iam.gserviceaccount.com\"");
+    an_identity_at_another_service: format!(
+        "{}[scopes.google]\nprovider = \"gcp-secret-manager\"\nproject = \"my-project\"\n",
+        with("scopes = [\"google\"]")
+    );
+    an_identity_that_is_no_service_account: google("gcp.impersonate = \"airflow\"");
+    an_identity_with_an_unknown_google_key: google("gcp.service_account = \"a@my-project.iam.gserviceaccount.com\"");
+    an_identity_that_is_good_at_google: google("gcp.impersonate = \"a@my-project.iam.gserviceaccount.com\"");
     an_identity_that_is_good: with("aws.session_name = \"hushfs-{host}\"");
 }
 
@@ -45,7 +58,9 @@ fn an_identity_names_host_and_user_unless_told_otherwise() {
     fixture.write("hushfs.toml", with("aws.external_id = \"{host}/{uid}\""));
     let loaded = load(&Source::File(fixture.path().join("hushfs.toml"))).unwrap_or_else(|report| panic!("{report}"));
     let [identity] = loaded.config.identities.as_slice() else { panic!("{:?}", loaded.config.identities) };
-    let ActsAs::AwsRole(IdentityRole { external_id, session_name, .. }) = &identity.acts_as;
+    let ActsAs::AwsRole(IdentityRole { external_id, session_name, .. }) = &identity.acts_as else {
+        panic!("{identity:?}")
+    };
     assert_eq!((external_id.as_deref(), session_name.as_str()), (Some("{host}/{uid}"), "hushfs-{host}-{user}"));
     assert_eq!(fixture.without_directory(&identity.place), "[dir]/hushfs.toml:7");
 }

@@ -456,7 +456,8 @@ fn application_default_credentials_are_those_of_the_users_file() {
             "source_credentials": user,
         }));
         google.server.revoke("from-oauth");
-        google.server.grant_all("impersonated");
+        google.server.grant_impersonation("from-oauth", email);
+        google.server.grant_all(&Gcp::token_of(email));
         let provider = suite::build(google.scope_as(GcpAuth::ApplicationDefault));
         suite::current(&*provider, "db").await;
         assert_eq!(google.server.calls("GenerateAccessToken"), 1, "the account's token is kept");

@@ -12,7 +12,7 @@ use crate::support::fault_proxy::Fault;
 use crate::support::gcp::Gcp;
 
 /// A command with nothing of the caller's Google environment in it, and this metadata server.
-fn google(mut command: Command, place: &Place, metadata: &str) -> Command {
+pub fn google(mut command: Command, place: &Place, metadata: &str) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("GOOGLE_") || text.starts_with("GCE_") {

@@ -7,6 +7,8 @@ mod support;
 mod as_root {
     mod audit;
     mod containers;
+    #[cfg(feature = "gcp")]
+    mod google_identities;
     mod grants;
     #[cfg(feature = "aws")]
     mod iam;

@@ -28,6 +28,9 @@ pub const GLOBAL: &str = "projects/my-project";
 /// The most secrets of a page, whatever was asked for.
 const LARGEST_PAGE: usize = 25_000;
 
+/// The right to make tokens of a service account.
+const MAKE_TOKENS: &str = "serviceAccounts.getAccessToken";
+
 struct Version {
     bytes: Vec<u8>,
     /// As the API numbers them: 1 enabled, 2 disabled, 3 destroyed.
@@ -171,6 +174,16 @@ impl Gcp {
         for permission in ["secrets.list", "secrets.get", "versions.list", "versions.get", "versions.access"] {
             self.grant(token, permission, "");
         }
+    }
+
+    /// Who has this token may impersonate this service account.
+    pub fn grant_impersonation(&self, token: &str, account: &str) {
+        self.grant(token, MAKE_TOKENS, account);
+    }
+
+    /// What those get who impersonate it.
+    pub fn token_of(account: &str) -> String {
+        format!("token-of-{account}")
     }
 
     pub fn revoke(&self, token: &str) {
@@ -417,7 +430,16 @@ impl State {
         match operation {
             "Token" => return (200, json!({"access_token": "from-oauth", "expires_in": 3600, "token_type": "Bearer"})),
             "GenerateAccessToken" => {
-                return (200, json!({"accessToken": "impersonated", "expireTime": "2099-01-01T00:00:00Z"}));
+                let account = resource.rsplit('/').next().unwrap_or_default();
+                let maker = request.bearer().and_then(|token| self.tokens.get(token));
+                let may =
+                    maker.is_some_and(|grants| grants.iter().any(|(it, ids)| it == MAKE_TOKENS && ids == account));
+                if !self.tokens.is_empty() && !may {
+                    let text = format!("Permission 'iam.serviceAccounts.getAccessToken' denied on {account}");
+                    return refuse(403, "PERMISSION_DENIED", text);
+                }
+                let token = Gcp::token_of(account);
+                return (200, json!({"accessToken": token, "expireTime": "2099-01-01T00:00:00Z"}));
             }
             "Metadata" if request.path.ends_with("/token") => {
                 return (200, json!({"access_token": "from-metadata", "expires_in": 3600, "token_type": "Bearer"}));

@@ -1,6 +1,6 @@
 """Terminates TLS in front of a plain server on loopback.
 
-tls.py FOLDER HOST PORT    makes a CA and a certificate for 127.0.0.1 in FOLDER, prints the port, serves
+tls.py FOLDER HOST PORT    makes a CA and a certificate for 127.0.0.1 and googleapis.com in FOLDER, prints the port, serves
 """
 
 import pathlib
@@ -18,7 +18,7 @@ def certificates(folder):
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=hushfs test CA")
     openssl("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=127.0.0.1")
-    (folder / "leaf.ext").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
+    (folder / "leaf.ext").write_text("subjectAltName=IP:127.0.0.1,DNS:*.googleapis.com\nbasicConstraints=CA:FALSE\n")
     openssl(
         *("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
         *("-out", "leaf.pem", "-days", "2", "-extfile", "leaf.ext"),

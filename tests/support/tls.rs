@@ -40,6 +40,10 @@ impl Terminator {
         format!("https://127.0.0.1:{}", self.port)
     }
 
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
     /// The authority to trust, PEM.
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::access::policy::{Effect, Policy, Principal, Resource};
 use crate::access::{Action, Assignment, Someone};
-use crate::cache::{Source, Sources};
+use crate::cache::Sources;
 use crate::config::{Config, ScopeName};
 use crate::provider::{Error, Identity, Known, Permission, SecretName, VersionSelector, registry};
 use crate::tree::{Index, SecretPath};
@@ -171,7 +171,7 @@ impl Inquiry {
         finding.list = Answer::Ok(listed.secrets);
         let granted = self.granted(scope, identity, &listed);
         finding.granted = granted.len();
-        self.expected(&own, identity, &granted, &mut finding).await;
+        self.expected(scope, identity, &granted, &mut finding).await;
         let refused: BTreeSet<&str> = finding.refused.iter().map(|refused| refused.secret.as_str()).collect();
         let candidate = granted.iter().find(|path| !refused.contains(path.as_str()));
         if let Some(path) = candidate {
@@ -182,15 +182,15 @@ impl Inquiry {
     }
 
     /// What IAM is expected to say of what is granted.
-    async fn expected(&self, own: &Arc<Source>, identity: Identity, granted: &[SecretPath], finding: &mut Finding) {
-        let acts_as = self.assignment.settings(identity).map(|settings| settings.acts_as.clone());
+    async fn expected(&self, scope: &ScopeName, identity: Identity, granted: &[SecretPath], finding: &mut Finding) {
+        let Some(Ok(asker)) = self.sources.asker(scope, identity) else { return };
         if granted.len() > MOST_SECRETS {
             finding.unknown += granted.len() - MOST_SECRETS;
             finding.unknown_because = Some(format!("no more than {MOST_SECRETS} are asked about"));
         }
         for paths in granted.get(..MOST_SECRETS.min(granted.len())).unwrap_or_default().chunks(TOGETHER) {
             let names: Vec<SecretName> = paths.iter().map(|path| path.name().clone()).collect();
-            match Arc::clone(own).permissions(acts_as.clone(), names).await {
+            match asker.ask(names).await {
                 Ok(answers) => paths.iter().zip(answers).for_each(|(path, answer)| note(path, answer, finding)),
                 Err(error) => {
                     finding.unknown += paths.len();

@@ -14,10 +14,11 @@ const DEFAULT_SESSION: &str = "hushfs-{host}-{user}";
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Service {
     Aws,
+    Gcp,
 }
 
 /// Each service, its table in `[[identity]]`, and the setting without which that says nothing.
-const SERVICES: &[(Service, &str, &str)] = &[(Service::Aws, "aws", "role_arn")];
+const SERVICES: &[(Service, &str, &str)] = &[(Service::Aws, "aws", "role_arn"), (Service::Gcp, "gcp", "impersonate")];
 
 /// None, and a problem, if it does not say which identity.
 pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
@@ -41,6 +42,7 @@ pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
     }
     match service {
         Service::Aws => aws_role(section, item),
+        Service::Gcp => gcp_service_account(section, item),
     }
 }
 
@@ -48,10 +50,8 @@ pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
 pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str, item: &Item) -> Option<Diagnostic> {
     let service = match provider {
         ProviderSettings::AwsSecretsManager(_) | ProviderSettings::AwsParameterStore(_) => Some(Service::Aws),
-        ProviderSettings::Local(_)
-        | ProviderSettings::GcpSecretManager(_)
-        | ProviderSettings::Vault(_)
-        | ProviderSettings::Databricks(_) => None,
+        ProviderSettings::GcpSecretManager(_) => Some(Service::Gcp),
+        ProviderSettings::Local(_) | ProviderSettings::Vault(_) | ProviderSettings::Databricks(_) => None,
     };
     let Some(service) = service else {
         let problem = Diagnostic::error(format!("the scope {} cannot be asked as somebody else", quoted(name)));
@@ -76,6 +76,7 @@ pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str,
 fn of(acts_as: &ActsAs) -> Service {
     match acts_as {
         ActsAs::AwsRole(_) => Service::Aws,
+        ActsAs::GcpServiceAccount(_) => Service::Gcp,
     }
 }
 
@@ -89,6 +90,13 @@ fn aws_role(section: &Section<'_>, item: &Item) -> Option<ActsAs> {
     let role_arn = needed(&aws, "aws", item, "role_arn", ARN, text::is_role_arn)?;
     let session_name = session_name.unwrap_or_else(|| DEFAULT_SESSION.to_owned());
     Some(ActsAs::AwsRole(IdentityRole { role_arn, external_id, session_name }))
+}
+
+fn gcp_service_account(section: &Section<'_>, item: &Item) -> Option<ActsAs> {
+    let gcp = section.inside("gcp", keys::IDENTITY_GCP)?;
+    gcp.reject_unknown();
+    let address = needed(&gcp, "gcp", item, "impersonate", text::SERVICE_ACCOUNT, text::is_service_account)?;
+    Some(ActsAs::GcpServiceAccount(address))
 }
 
 /// A text that the table `table`, written at `item`, must have.

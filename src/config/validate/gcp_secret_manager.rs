@@ -141,10 +141,9 @@ fn auth(scope: &Section<'_>, section: &Section<'_>, whole: &Item) -> GcpAuth {
 }
 
 fn service_account(section: &Section<'_>) -> Option<String> {
-    const EXPECTED: &str = "a service account's address, such as \"name@my-project.iam.gserviceaccount.com\"";
-    let (text, item) = section.string("service_account", EXPECTED)?;
+    let (text, item) = section.string("service_account", text::SERVICE_ACCOUNT)?;
     if !text::is_service_account(text) {
-        section.refuse("service_account", item, EXPECTED);
+        section.refuse("service_account", item, text::SERVICE_ACCOUNT);
     }
     Some(text.to_owned())
 }

@@ -52,6 +52,8 @@ pub fn is_project(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
+pub const SERVICE_ACCOUNT: &str = "a service account's address, such as \"name@my-project.iam.gserviceaccount.com\"";
+
 /// A Google service account's address, which becomes part of a path.
 pub fn is_service_account(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);

@@ -53,6 +53,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::GRANT,
         keys::IDENTITY,
         keys::IDENTITY_AWS,
+        keys::IDENTITY_GCP,
     ];
     common.into_iter().chain(keys::PROVIDERS.iter().map(|provider| provider.settings)).flatten().copied()
 }

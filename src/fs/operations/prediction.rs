@@ -48,9 +48,9 @@ impl Operations {
     }
 
     fn ask_behind<'a>(&self, node: &Node, identity: Identity, paths: impl Iterator<Item = &'a SecretPath>) {
-        let Some(own) = node.scope().and_then(|scope| self.namespace.sources().own().get(scope)) else { return };
-        let settings = self.judge.assignment().settings(identity);
-        let acts_as = settings.map(|settings| &settings.acts_as);
-        self.namespace.memory().predictions.ask_behind(own, identity, acts_as, paths);
+        let asker = node.scope().and_then(|scope| self.namespace.sources().asker(scope, identity));
+        // One that cannot be asked as that identity says so to those who read with it.
+        let Some(Ok(asker)) = asker else { return };
+        self.namespace.memory().predictions.ask_behind(asker, identity, paths);
     }
 }

@@ -49,7 +49,7 @@ impl<S: Service> Connection<S> {
         client::check(&settings)?;
         Ok(Self {
             settings,
-            role: acting.map(Role::of),
+            role: acting.map(Role::of).transpose()?,
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,

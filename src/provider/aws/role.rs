@@ -32,9 +32,13 @@ pub(super) struct Session {
 }
 
 impl Role {
-    pub(super) fn of(acting: Acting<'_>) -> Self {
-        let ActsAs::AwsRole(settings) = acting.acts_as;
-        Self { settings: settings.clone(), user: acting.user }
+    /// # Errors
+    /// [`Malformed`](ErrorKind::Malformed) if it is no role.
+    pub(super) fn of(acting: Acting<'_>) -> Result<Self, Error> {
+        match acting.acts_as {
+            ActsAs::AwsRole(settings) => Ok(Self { settings: settings.clone(), user: acting.user }),
+            ActsAs::GcpServiceAccount(_) => Err(acting.is_nobody_at("AWS")),
+        }
     }
 
     /// Asks the host's name service for the user, which may take its time.

@@ -7,7 +7,7 @@ use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 
-use super::{credentials, error, names, retry};
+use super::{Shared, credentials, error, names, retry};
 use crate::config::GcpSecretManagerSettings;
 use crate::provider::{Error, ErrorKind};
 
@@ -52,8 +52,12 @@ pub(super) struct Parts {
 }
 
 /// Makes the client. Reads files; asks the metadata service where the credentials come from there.
-pub(super) async fn build(settings: &GcpSecretManagerSettings) -> Result<Parts, Error> {
-    let credentials = credentials::build(&settings.auth).await?;
+pub(super) async fn build(shared: &Shared) -> Result<Parts, Error> {
+    let own = credentials::build(&shared.settings.auth).await?;
+    let credentials = match &shared.impersonated {
+        None => own,
+        Some(service_account) => credentials::impersonate(own, service_account)?,
+    };
     let backoff = ExponentialBackoffBuilder::new()
         .with_initial_delay(Duration::from_millis(100))
         .with_maximum_delay(Duration::from_millis(400))
@@ -63,7 +67,7 @@ pub(super) async fn build(settings: &GcpSecretManagerSettings) -> Result<Parts, 
         .with_retry_policy(retry::Once)
         .with_retry_throttler(retry::Never)
         .with_backoff_policy(backoff);
-    if let Some(endpoint) = endpoint(settings) {
+    if let Some(endpoint) = endpoint(&shared.settings) {
         builder = builder.with_endpoint(endpoint);
     }
     let client = builder.build().await.map_err(|error| error::from_builder(&error))?;

@@ -28,15 +28,18 @@ pub(super) async fn build(auth: &GcpAuth) -> Result<Credentials, Error> {
             })?
         }
         GcpAuth::AccessToken { token_file } => Credentials::from(token_file::TokenFile(token_file.clone())),
-        GcpAuth::Impersonate { service_account } => {
-            impersonated::Builder::from_source_credentials(application_default()?)
-                .with_target_principal(service_account)
-                .with_scopes([SCOPE])
-                .build()
-                .map_err(|problem| error::from_credentials_builder("impersonation", &problem))?
-        }
+        GcpAuth::Impersonate { service_account } => impersonate(application_default()?, service_account)?,
         GcpAuth::Anonymous => anonymous::Builder::new().build(),
     })
+}
+
+/// Those of a service account that `own` may make tokens of.
+pub(super) fn impersonate(own: Credentials, service_account: &str) -> Result<Credentials, Error> {
+    impersonated::Builder::from_source_credentials(own)
+        .with_target_principal(service_account)
+        .with_scopes([SCOPE])
+        .build()
+        .map_err(|problem| error::from_credentials_builder("impersonation", &problem))
 }
 
 fn application_default() -> Result<Credentials, Error> {

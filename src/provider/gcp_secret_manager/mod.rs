@@ -24,7 +24,8 @@ mod whoami;
 
 use std::time::Duration;
 
-use super::{Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector};
+use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
+use super::{SecretName, VersionSelector};
 use crate::config::{ActsAs, GcpSecretManagerSettings};
 
 /// One project, or one location of it, and prefix.
@@ -35,6 +36,8 @@ pub struct GcpSecretManager {
 /// What calls have in common.
 struct Shared {
     settings: GcpSecretManagerSettings,
+    /// The service account that is impersonated, of an `[[identity]]`.
+    impersonated: Option<String>,
     place: names::Place,
     /// The longest that one operation may take, retries included.
     deadline: Duration,
@@ -47,13 +50,24 @@ impl GcpSecretManager {
     /// Checks what can be checked without reaching out. No operation takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the project, the location, the prefix or the endpoint can never
-    /// work.
-    pub fn new(settings: GcpSecretManagerSettings, timeout: Duration, max_secret_bytes: u64) -> Result<Self, Error> {
+    /// [`Malformed`](ErrorKind::Malformed) if the project, the location, the prefix, the endpoint or the identity
+    /// can never work.
+    pub fn new(
+        settings: GcpSecretManagerSettings,
+        acting: Option<Acting<'_>>,
+        timeout: Duration,
+        max_secret_bytes: u64,
+    ) -> Result<Self, Error> {
         client::check(&settings)?;
+        let impersonated = match acting.map(|acting| (acting, acting.acts_as)) {
+            None => None,
+            Some((_, ActsAs::GcpServiceAccount(email))) => Some(email.clone()),
+            Some((acting, ActsAs::AwsRole(_))) => return Err(acting.is_nobody_at("Google Cloud")),
+        };
         let shared = Shared {
             place: names::Place::new(&settings.project, settings.location.as_deref()),
             settings,
+            impersonated,
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::names::SecretId;
 use super::{Shared, client};
 use crate::config::ActsAs;
-use crate::provider::{Error, ErrorKind, Known, Permission, SecretName};
+use crate::provider::{Error, ErrorKind, Known, Permission, SecretName, says_nothing_of};
 
 /// What reading a value takes.
 const ACCESS: &str = "secretmanager.versions.access";
@@ -25,8 +25,8 @@ pub(super) async fn permissions(
     identity: Option<&ActsAs>,
     names: &[SecretName],
 ) -> Result<Vec<Permission>, Error> {
-    if identity.is_some() {
-        return Err(Error::new(ErrorKind::Denied, "Secret Manager says nothing about the permissions of others"));
+    if let Some(other) = identity {
+        return Err(says_nothing_of(other, "Google Cloud, where each asks for itself"));
     }
     let session = shared.sessions.get(shared).await?;
     let mut answers = vec![unknown(format!("no more than {MOST} secrets are asked about at a time")); names.len()];

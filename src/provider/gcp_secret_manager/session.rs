@@ -55,7 +55,7 @@ impl Sessions {
         if let Some(session) = &state.session {
             return Ok(session.clone());
         }
-        let client::Parts { client, credentials } = client::build(&shared.settings).await?;
+        let client::Parts { client, credentials } = client::build(shared).await?;
         state.made += 1;
         let session = Session { client, credentials, number: state.made };
         state.session = Some(session.clone());

@@ -13,6 +13,9 @@ use crate::provider::Error;
 /// Needs credentials that are there: a token can be had, or the answer is why not.
 pub(super) async fn whoami(shared: &Shared) -> Result<String, Error> {
     shared.sessions.get(shared).await?;
+    if let Some(service_account) = &shared.impersonated {
+        return Ok(format!("service account {}", clean(service_account)));
+    }
     Ok(match &shared.settings.auth {
         GcpAuth::ApplicationDefault => application_default().await,
         GcpAuth::ServiceAccount { key_file } => of_file(&credentials::key(key_file).await?),

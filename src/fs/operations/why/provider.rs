@@ -33,8 +33,11 @@ impl Inquiry<'_> {
         if let Some(known) = predictions.of(at, lifetime) {
             return Some(step(&known.permission).aged(known.age));
         }
-        let settings = self.operations.judge.assignment().settings(at.identity);
-        let asked = predictions.ask_now(own, at.identity, settings.map(|settings| &settings.acts_as), &at.path);
+        let asker = match namespace.sources().asker(&at.scope, at.identity)? {
+            Ok(asker) => asker,
+            Err(error) => return Some(Step::new(Stage::Iam, Says::Unknown, error.detail)),
+        };
+        let asked = predictions.ask_now(asker, at.identity, &at.path);
         match tokio::time::timeout_at(self.deadline, asked).await {
             Ok(Ok(permission)) => Some(step(&permission).aged(std::time::Duration::ZERO)),
             Ok(Err(error)) => Some(Step::new(Stage::Iam, Says::Unknown, error.detail)),

@@ -20,7 +20,7 @@ use super::connection::{Connection, Service};
 use super::session::Session;
 use super::whoami;
 use crate::config::ActsAs;
-use crate::provider::{Error, Permission};
+use crate::provider::{Error, Permission, says_nothing_of};
 use context::Reads;
 use evaluate::Asker;
 pub(super) use evaluate::Evaluations;
@@ -100,6 +100,7 @@ impl<'a, S: Service> Subject<'a, S> {
                 principal::ourselves(caller, taken_on)
             }
             Some(ActsAs::AwsRole(role)) => principal::role(&role.role_arn, caller),
+            Some(other @ ActsAs::GcpServiceAccount(_)) => return Err(says_nothing_of(other, "AWS")),
         };
         Ok(match principal {
             Ok(principal) => Ok(Self { connection, session, iam, principal }),
