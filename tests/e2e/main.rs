@@ -34,6 +34,7 @@ mod gcp;
 mod leaks;
 mod lifecycle;
 mod memory;
+mod migration;
 #[cfg(feature = "aws")]
 mod never_block;
 #[cfg(feature = "aws")]
