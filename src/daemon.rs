@@ -18,7 +18,7 @@ use crate::cache::{Clock, Memory, Sources, SystemClock};
 use crate::config::{Config, ScopeName};
 use crate::control::{self, Place, Reporter, Server};
 use crate::fs::mount::{self, State};
-use crate::fs::{Judge, Operations, session};
+use crate::fs::{Judge, Operations, fuse};
 use crate::provider::{self, registry};
 use crate::tree::Namespace;
 
@@ -141,7 +141,7 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
     let operations = Arc::new(Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone()));
 
     let (device, mount) = mount::mount(mountpoint, config.allow_other)?;
-    let mut end = session::start(Arc::clone(&operations), device, handle, changes).map_err(os("serve the mount"))?;
+    let mut end = fuse::start(Arc::clone(&operations), device, handle, changes).map_err(os("serve the mount"))?;
 
     let _control = place.and_then(|_| {
         let reporter = Reporter {

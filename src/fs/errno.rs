@@ -17,6 +17,7 @@ pub fn of(refusal: &Refusal) -> i32 {
         Refusal::BufferTooSmall => libc::ERANGE,
         Refusal::Unknown => libc::ESTALE,
         Refusal::NoMemory => libc::ENOMEM,
+        Refusal::Interrupted => libc::EINTR,
         Refusal::NotRecorded | Refusal::Defect => libc::EIO,
     }
 }
@@ -29,6 +30,7 @@ pub fn name(errno: i32) -> &'static str {
         libc::ENOTDIR => "ENOTDIR",
         libc::EINVAL => "EINVAL",
         libc::EACCES => "EACCES",
+        libc::EINTR => "EINTR",
         libc::ENODATA => "ENODATA",
         libc::ERANGE => "ERANGE",
         libc::ESTALE => "ESTALE",

@@ -1,15 +1,14 @@
 //! The kernel's side: FUSE requests in, answers out.
 //!
-//! `adapter` is the only place that knows the transport (fuser's session); it decodes a request and hands
-//! it to `operations`, which answers without knowing which transport brought it. `judge` puts what a request
+//! `fuse` is the only place that knows the transport; it decodes a request and hands it to `operations`, which answers
+//! without knowing which transport brought it. `judge` puts what a request
 //! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it. `handles` pins what is open,
 //! `attributes` and `xattr` describe files, `errno` numbers refusals, `mount` attaches the tree to a directory
-//! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in, `session` runs the threads that serve
-//! the kernel.
+//! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in.
 
-mod adapter;
 mod attributes;
 pub mod errno;
+pub mod fuse;
 mod handles;
 mod iam;
 mod judge;
@@ -19,7 +18,6 @@ mod mountinfo;
 mod operations;
 mod pictures;
 mod recorder;
-pub mod session;
 mod xattr;
 
 pub use judge::Judge;

@@ -154,6 +154,7 @@ fn judge(refusal: &Refusal) -> (Outcome, String) {
         }
         Refusal::Failed(Failure::Expired(error)) => format!("{}, for longer than max_stale", of_provider(error.kind)),
         Refusal::Failed(Failure::Deadline) => "provider: no answer within timeout".to_owned(),
+        Refusal::Interrupted => "the caller was interrupted".to_owned(),
         Refusal::NoSuchEntry => "no such file".to_owned(),
         Refusal::NoMemory => "no memory for the answer".to_owned(),
         Refusal::NameTooLong

@@ -28,6 +28,8 @@ pub enum Refusal {
     Unknown,
     /// No memory, or no locked memory, for the answer.
     NoMemory,
+    /// Whoever asked is to end, or has been told to.
+    Interrupted,
     /// A defect in hushfs.
     Defect,
 }

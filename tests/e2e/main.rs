@@ -31,6 +31,8 @@ mod databricks;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(feature = "aws")]
+mod interrupts;
+#[cfg(feature = "aws")]
 mod leaks;
 mod lifecycle;
 mod memory;

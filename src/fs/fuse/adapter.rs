@@ -1,0 +1,229 @@
+//! The kernel's requests and our answers, and nothing else.
+//!
+//! A request is turned into a future and polled once, here, on the thread that read it from the kernel:
+//! what memory can answer is answered at once. What is not ready is moved, reply and all, to a tokio
+//! task, and the thread goes on to the next request. No request waits past its deadline, nor for longer than
+//! its caller does.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use fuser::FopenFlags;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::device::Device;
+use super::directory;
+use super::interrupts::Interrupts;
+use super::reply::Reply;
+use super::wire::{Notice, Operation, Request};
+use crate::access::Caller;
+use crate::cache::Failure;
+use crate::fs::operations::{GRACE, Opened, Operations};
+use crate::tree::Refusal;
+
+/// The file system as the kernel calls it.
+pub struct Adapter {
+    operations: Arc<Operations>,
+    runtime: Handle,
+    interrupts: Arc<Interrupts>,
+    /// All that the kernel is served through.
+    devices: Vec<Arc<Device>>,
+}
+
+/// A request that is to be answered.
+struct Asking {
+    reply: Reply,
+    unique: u64,
+    node: u64,
+    caller: Caller,
+    /// What it was read from.
+    device: Arc<Device>,
+}
+
+impl Adapter {
+    pub fn new(operations: Arc<Operations>, runtime: Handle, devices: Vec<Arc<Device>>) -> Self {
+        Self { operations, runtime, interrupts: Arc::default(), devices }
+    }
+
+    /// Answers a message that came from `device`, now or later.
+    pub fn take(&self, device: &Arc<Device>, message: &[u8]) {
+        let Some(Request { unique, node, caller, operation }) = Request::read(message) else {
+            tracing::error!(length = message.len(), "a message from the kernel has no header");
+            return;
+        };
+        let asking = || Asking { reply: Reply::new(device, unique), unique, node, caller, device: Arc::clone(device) };
+        match operation {
+            // These have no answer.
+            Ok(Operation::Forget { lookups }) => self.operations.inodes.forget(node, lookups),
+            Ok(Operation::BatchForget(all)) => {
+                all.into_iter().for_each(|(node, lookups)| self.operations.inodes.forget(node, lookups));
+            }
+            Ok(Operation::Interrupt { unique: of }) => self.interrupt(unique, of),
+            Ok(operation) => self.dispatch(operation, asking()),
+            Err(_) => asking().reply.error(libc::EINVAL),
+        }
+    }
+
+    fn dispatch(&self, operation: Operation<'_>, asking: Asking) {
+        let operations = Arc::clone(&self.operations);
+        match operation {
+            Operation::Lookup { name } => self.lookup(asking, name),
+            Operation::GetAttr { handle } => {
+                let deadline = operations.deadline(asking.node);
+                let work = operations.getattr(asking.caller, asking.node, handle, deadline);
+                self.answer(asking, deadline, work, |reply, found| reply.attributes(&found));
+            }
+            Operation::ReadLink => {
+                let deadline = operations.deadline(asking.node);
+                let work = operations.readlink(asking.caller, asking.node, deadline);
+                self.answer(asking, deadline, work, |reply, target| {
+                    reply.bytes(target.as_bytes());
+                });
+            }
+            Operation::Open => self.open(asking),
+            Operation::Read { handle, offset, size } => match operations.content(handle) {
+                Err(refusal) => asking.reply.refused(&refusal),
+                Ok(content) => {
+                    let bytes = content.bytes();
+                    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                    let end = start.saturating_add(size as usize).min(bytes.len());
+                    asking.reply.bytes(bytes.get(start..end).unwrap_or_default());
+                }
+            },
+            Operation::Release { handle } | Operation::ReleaseDir { handle } => {
+                operations.release(handle);
+                asking.reply.done();
+            }
+            Operation::OpenDir => self.opendir(asking),
+            Operation::ReadDir { handle, offset, size } => match operations.directory(handle) {
+                Ok(listed) => directory::names(&operations, &listed, asking.node, offset, size, asking.reply),
+                Err(refusal) => asking.reply.refused(&refusal),
+            },
+            Operation::ReadDirPlus { handle, offset, size } => match operations.directory(handle) {
+                Ok(listed) => directory::all(&operations, &listed, asking.node, offset, size, asking.reply),
+                Err(refusal) => asking.reply.refused(&refusal),
+            },
+            Operation::GetXattr { name, size } => {
+                let deadline = operations.deadline(asking.node);
+                let work = operations.getxattr(asking.caller, asking.node, name.to_owned(), deadline);
+                self.answer(asking, deadline, work, move |reply, value| reply.xattr(&value, size));
+            }
+            Operation::ListXattr { size } => {
+                let deadline = operations.deadline(asking.node);
+                let work = operations.listxattr(asking.caller, asking.node, deadline);
+                self.answer(asking, deadline, work, move |reply, names| reply.xattr(&names, size));
+            }
+            Operation::StatFs => {
+                asking.reply.bytes(&super::wire::statistics());
+            }
+            Operation::Destroy => asking.reply.done(),
+            // The kernel goes on without, and does not ask again.
+            Operation::Other(_) => asking.reply.error(libc::ENOSYS),
+            // Once, before anything else; the others have been taken care of.
+            Operation::Init { .. }
+            | Operation::Forget { .. }
+            | Operation::BatchForget(_)
+            | Operation::Interrupt { .. } => asking.reply.error(libc::EINVAL),
+        }
+    }
+
+    fn lookup(&self, asking: Asking, name: &std::ffi::OsStr) {
+        let operations = Arc::clone(&self.operations);
+        let deadline = operations.deadline(asking.node);
+        let work = operations.lookup(asking.caller, asking.node, name.to_owned(), deadline);
+        let giver = Arc::clone(&self.operations);
+        self.answer(asking, deadline, work, move |reply, found| {
+            if !reply.entry(&found) {
+                giver.inodes.forget(found.ino, 1);
+            }
+        });
+    }
+
+    fn open(&self, asking: Asking) {
+        // Direct: values stay out of the page cache.
+        const FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_NOFLUSH);
+        let operations = Arc::clone(&self.operations);
+        let deadline = operations.deadline(asking.node);
+        let work = operations.open(asking.caller, asking.node, deadline);
+        let (runtime, interrupts) = (self.runtime.clone(), Arc::clone(&self.interrupts));
+        let giver = Arc::clone(&self.operations);
+        let (device, unique, ino, thread) = (Arc::clone(&asking.device), asking.unique, asking.node, asking.caller.pid);
+        self.answer(asking, deadline, work, move |reply, Opened { handle, doubtful_size }| {
+            let give = move |operations: &Operations| {
+                if !reply.opened(handle, FLAGS) {
+                    operations.release(handle);
+                }
+            };
+            let Some(change) = doubtful_size else { return give(&giver) };
+            // The kernel may wait for a thread that serves it.
+            runtime.spawn_blocking(move || {
+                let _waiting = interrupts.watch(unique, thread);
+                let guard = giver.inodes.taking_back();
+                // It fails where the kernel has forgotten the file, and then nothing is stale.
+                let _ = device.notify(Notice::Attributes { ino });
+                giver.inodes.settle(ino, change);
+                drop(guard);
+                give(&giver);
+            });
+        });
+    }
+
+    fn opendir(&self, asking: Asking) {
+        let operations = Arc::clone(&self.operations);
+        let deadline = operations.deadline(asking.node);
+        let work = operations.opendir(asking.caller, asking.node, deadline);
+        let giver = Arc::clone(&self.operations);
+        self.answer(asking, deadline, work, move |reply, handle| {
+            if !reply.opened(handle, FopenFlags::empty()) {
+                giver.release(handle);
+            }
+        });
+    }
+
+    fn answer<T: 'static>(
+        &self,
+        asking: Asking,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        give: impl FnOnce(Reply, T) + Send + 'static,
+    ) {
+        let Asking { reply, unique, caller, .. } = asking;
+        let end = |reply: Reply, result| match result {
+            Ok(answer) => give(reply, answer),
+            Err(refusal) => reply.refused(&refusal),
+        };
+        let _context = self.runtime.enter();
+        let mut work = Box::pin(work);
+        let first = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
+        // A panic would end this thread, and the kernel's requests with it. A reply that is dropped answers EIO.
+        let done = catch_unwind(AssertUnwindSafe(|| match first {
+            Ok(Poll::Ready(result)) => end(reply, result),
+            Ok(Poll::Pending) => {
+                let waiting = self.interrupts.watch(unique, caller.pid);
+                self.runtime.spawn(async move {
+                    let result = tokio::select! {
+                        biased;
+                        result = work => result,
+                        () = tokio::time::sleep_until(deadline + GRACE) => Err(Refusal::Failed(Failure::Deadline)),
+                        () = waiting.interrupted() => Err(Refusal::Interrupted),
+                    };
+                    end(reply, result);
+                });
+            }
+            Err(_) => end(reply, Err(Refusal::Defect)),
+        }));
+        drop(done);
+    }
+
+    /// The caller of request `of` has a signal to take.
+    fn interrupt(&self, unique: u64, of: u64) {
+        if self.interrupts.tell(of) {
+            return;
+        }
+        // Read by another thread, which has yet to say so: the kernel tells it again. It takes this from the descriptor
+        // that the request was read from; if it has been answered meanwhile, from none.
+        let _ = self.devices.iter().find(|device| device.refuse(unique, libc::EAGAIN).is_ok());
+    }
+}

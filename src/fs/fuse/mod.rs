@@ -1,0 +1,19 @@
+//! The transport: FUSE over `/dev/fuse`, from the kernel's bytes to calls of `operations` and back.
+//!
+//! `session` runs the threads, `device` is what they read and write, `wire` has the form of messages, `adapter` takes
+//! each to the operation that answers it, `reply` is an answer to be given once, `directory` one that lists, and
+//! `interrupts` lets callers go who are to end.
+//!
+//! It is our own because of what the operations need of it and fuser's session keeps to itself: to be told that a
+//! caller is interrupted (which it answers with ENOSYS, and the kernel never tells again), to learn that an answer
+//! reached nobody, and to serve a connection that another process has set up. fuser's names for flags are used.
+
+mod adapter;
+mod device;
+mod directory;
+mod interrupts;
+mod reply;
+mod session;
+mod wire;
+
+pub use session::start;

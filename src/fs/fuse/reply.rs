@@ -1,0 +1,95 @@
+//! The answer to one request, to be given once.
+
+use std::io;
+use std::sync::Arc;
+
+use fuser::FopenFlags;
+
+use super::device::Device;
+use super::wire::{self, Entries};
+use crate::fs::attributes::Attributes;
+use crate::fs::errno;
+use crate::tree::Refusal;
+
+/// Dropped unused, it answers EIO: whoever asked is not left waiting. Every answer returns false where nobody
+/// waits for it any more, and what the kernel was given by it, it does not have.
+#[derive(Debug)]
+pub struct Reply {
+    device: Arc<Device>,
+    unique: u64,
+    is_given: bool,
+}
+
+impl Reply {
+    pub fn new(device: &Arc<Device>, unique: u64) -> Self {
+        Self { device: Arc::clone(device), unique, is_given: false }
+    }
+
+    pub fn refused(self, refusal: &Refusal) {
+        self.error(errno::of(refusal));
+    }
+
+    /// `errno` is positive.
+    pub fn error(mut self, errno: i32) {
+        self.is_given = true;
+        note(self.device.refuse(self.unique, errno));
+    }
+
+    pub fn bytes(mut self, bytes: &[u8]) -> bool {
+        self.is_given = true;
+        note(self.device.answer(self.unique, bytes))
+    }
+
+    pub fn done(self) {
+        self.bytes(&[]);
+    }
+
+    pub fn entry(self, found: &Attributes) -> bool {
+        self.bytes(&wire::entry(found))
+    }
+
+    pub fn attributes(self, found: &Attributes) {
+        self.bytes(&wire::attributes(found));
+    }
+
+    pub fn opened(self, handle: u64, flags: FopenFlags) -> bool {
+        self.bytes(&wire::opened(handle, flags))
+    }
+
+    pub fn entries(self, entries: &Entries) -> bool {
+        self.bytes(entries.bytes())
+    }
+
+    /// An extended attribute, for who has room for so many bytes, or asks with 0 how many there are.
+    pub fn xattr(self, value: &[u8], room: u32) {
+        match (room, u32::try_from(value.len())) {
+            (0, Ok(length)) => {
+                self.bytes(&wire::xattr_length(length));
+            }
+            (room, Ok(length)) if length <= room => {
+                self.bytes(value);
+            }
+            _ => self.refused(&Refusal::BufferTooSmall),
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if !self.is_given {
+            note(self.device.refuse(self.unique, libc::EIO));
+        }
+    }
+}
+
+fn note(written: io::Result<()>) -> bool {
+    match written {
+        Ok(()) => true,
+        // Whoever asked is gone, or the mount is.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => false,
+        Err(error) => {
+            tracing::error!("the kernel did not take an answer: {error}");
+            false
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the kernel is told without having asked.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// A message that answers nothing.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice<'a> {
+    /// The attributes of a file are not what they were.
+    Attributes { ino: u64 },
+    /// A directory has no such entry any more, or another by that name.
+    Entry { parent: u64, name: &'a OsStr },
+}
+
+impl Notice<'_> {
+    /// Its number, which stands where answers have their errno.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Attributes { .. } => 2,
+            Self::Entry { .. } => 3,
+        }
+    }
+
+    pub fn bytes(self) -> Vec<u8> {
+        match self {
+            Self::Attributes { ino } => {
+                // A negative offset: no data, of which the kernel has none.
+                let (offset, length) = (-1_i64, 0_i64);
+                [ino.to_ne_bytes(), offset.to_ne_bytes(), length.to_ne_bytes()].concat()
+            }
+            Self::Entry { parent, name } => {
+                let length = u32::try_from(name.len()).unwrap_or(0);
+                let flags: u32 = 0;
+                let head = [parent.to_ne_bytes().as_slice(), &length.to_ne_bytes(), &flags.to_ne_bytes()].concat();
+                [head.as_slice(), name.as_bytes(), &[0]].concat()
+            }
+        }
+    }
+}
