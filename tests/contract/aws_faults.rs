@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
+use hushfs::provider::{Error, ErrorKind, Fetched, Known, Provider, VersionSelector};
 use tokio::task::JoinSet;
 
 use crate::aws::{Aws, SECRETS, allow, run};
@@ -127,6 +127,18 @@ fn an_answer_that_cannot_be_understood_is_malformed_and_never_quoted() {
             aws.proxy.set("ListSecrets", Fault::body(&body));
             expect_error(provider.list().await, ErrorKind::Malformed);
         }
+    });
+}
+
+#[test]
+fn an_answer_without_a_list_does_not_say_that_nothing_is_there() {
+    run(test_name!(), async |aws| {
+        let provider = with_fault(&aws, Fault::Pass).await;
+        aws.proxy.set("ListSecrets", Fault::body("{}"));
+        expect_error(provider.list().await, ErrorKind::Malformed);
+        assert_eq!(suite::look(&*provider, "db").await.children, Known::Unknown);
+        aws.proxy.set("ListSecrets", Fault::body(r#"{"SecretList":[]}"#));
+        assert!(suite::listing(&*provider).await.secrets.is_empty());
     });
 }
 

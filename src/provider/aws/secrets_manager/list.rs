@@ -7,7 +7,9 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntr
 
 use super::super::iam::About;
 use super::{Shared, known};
-use crate::provider::{Error, Listed, Listing, SecretName};
+use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
+
+const CALL: &str = "ListSecrets";
 
 /// As many as the service gives at a time.
 const PAGE: i32 = 100;
@@ -20,13 +22,18 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
     let mut pages = request.max_results(PAGE).into_paginator().send();
     let (mut listing, mut abouts) = (Listing::default(), HashMap::new());
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|error| shared.aws.failed(&session, "ListSecrets", &error))?;
-        for entry in page.secret_list.unwrap_or_default() {
+        let page = page.map_err(|error| shared.aws.failed(&session, CALL, &error))?;
+        for entry in listed(page.secret_list, CALL)? {
             add(entry, prefix, &mut listing, &mut abouts);
         }
     }
     shared.known.replace(abouts);
     Ok(listing)
+}
+
+/// An answer without its list is none: it must not be taken for one that says that nothing is there.
+pub(super) fn listed<T>(secrets: Option<Vec<T>>, call: &str) -> Result<Vec<T>, Error> {
+    secrets.ok_or_else(|| Error::new(ErrorKind::Malformed, format!("{call}: the answer has no list of secrets")))
 }
 
 fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, abouts: &mut HashMap<String, About>) {

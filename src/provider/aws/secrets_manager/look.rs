@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::list::names_starting_with;
+use super::list::{listed, names_starting_with};
 use super::names::FullName;
 use super::{Shared, known};
 use crate::provider::{Error, ErrorKind, Known, Presence, SecretName};
@@ -58,7 +58,7 @@ async fn children(shared: &Shared, name: &FullName) -> Result<Known, Error> {
     for _ in 0..MOST_PAGES {
         let Some(page) = pages.next().await else { return Ok(Known::No) };
         let page = page.map_err(|error| shared.aws.failed(&session, &call, &error))?;
-        let found = page.secret_list().iter().any(|entry| {
+        let found = listed(page.secret_list, &call)?.iter().any(|entry| {
             entry.deleted_date.is_none()
                 && entry.name().and_then(|full| full.strip_prefix(&below)).is_some_and(|rest| !rest.is_empty())
         });
