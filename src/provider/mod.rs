@@ -30,6 +30,8 @@ pub mod gcp_secret_manager;
 mod identity;
 #[cfg(feature = "local")]
 pub mod local;
+#[cfg(any(feature = "aws", feature = "gcp"))]
+mod pages;
 mod permission;
 pub mod registry;
 #[cfg(feature = "rest")]

@@ -143,6 +143,17 @@ fn an_answer_without_a_list_does_not_say_that_nothing_is_there() {
 }
 
 #[test]
+fn a_listing_whose_pages_go_round_in_circles_ends() {
+    run(test_name!(), async |aws| {
+        let provider = with_fault(&aws, Fault::Pass).await;
+        let page = |next: &str| Fault::body(&format!(r#"{{"SecretList":[{{"Name":"prod/x"}}],"NextToken":"{next}"}}"#));
+        aws.proxy.set_in_turn("ListSecrets", ["a", "b", "c"].map(page));
+        expect_error(provider.list().await, ErrorKind::Malformed);
+        assert_eq!(aws.proxy.calls("ListSecrets"), 4);
+    });
+}
+
+#[test]
 fn an_endless_listing_ends() {
     run(test_name!(), async |aws| {
         let provider = with_fault(&aws, Fault::body(r#"{"SecretList":[],"NextToken":"again"}"#)).await;

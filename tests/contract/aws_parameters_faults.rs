@@ -131,6 +131,35 @@ fn an_endless_answer_ends() {
 }
 
 #[test]
+fn pages_that_go_round_in_circles_end() {
+    run(test_name!(), async |aws| {
+        let provider = provider(&aws).await;
+        let page = |next: &str| {
+            let one = r#"{"Name":"/app/prod/dir/in/KEY","Value":"","Version":1}"#;
+            Fault::body(&format!(r#"{{"Parameters":[{one}],"NextToken":"{next}"}}"#))
+        };
+        aws.proxy.set_in_turn("*", ["a", "b", "c"].map(page));
+        expect_error(provider.list().await, ErrorKind::Malformed);
+        expect_error(fetch(&*provider, "dir/in").await, ErrorKind::Malformed);
+        let by_version = provider.fetch(&suite::name("dir/in"), &VersionSelector::Named("1".into())).await;
+        expect_error(by_version, ErrorKind::Malformed);
+        assert!(aws.proxy.all_calls() < 15, "{}", aws.proxy.all_calls());
+    });
+}
+
+#[test]
+fn keys_without_values_do_not_fill_the_memory() {
+    run(test_name!(), async |aws| {
+        let mut scope = aws.scope();
+        scope.cache.max_secret_bytes = 1000;
+        let one = |number| format!(r#"{{"Name":"/app/prod/dir/in/KEY-{number:04}","Value":"","Version":1}}"#);
+        let all: Vec<String> = (0..200).map(one).collect();
+        aws.proxy.set("GetParametersByPath", Fault::body(&format!(r#"{{"Parameters":[{}]}}"#, all.join(","))));
+        expect_error(fetch(&*suite::build(scope), "dir/in").await, ErrorKind::TooLarge);
+    });
+}
+
+#[test]
 fn an_answer_far_over_the_limit_is_too_large() {
     run(test_name!(), async |aws| {
         let provider = provider(&aws).await;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::gcp::{Google, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
-use crate::support::fault_proxy::Fault;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::gcp::{error, error_with};
 use crate::test_name;
 
@@ -163,6 +163,21 @@ fn an_endless_listing_ends() {
         let provider = with_fault(&google, Fault::body(r#"{"secrets":[],"nextPageToken":"again"}"#)).await;
         expect_error(provider.list().await, ErrorKind::Malformed);
         assert!(google.server.calls("ListSecrets") < 10);
+    });
+}
+
+#[test]
+fn a_listing_whose_pages_go_round_in_circles_ends() {
+    run(test_name!(), async |google| {
+        let proxy = FaultProxy::start(google.server.address());
+        let page = |next: &str| {
+            let secret = r#"{"name":"projects/1/secrets/prod-x"}"#;
+            Fault::body(&format!(r#"{{"secrets":[{secret}],"nextPageToken":"{next}"}}"#))
+        };
+        proxy.set_in_turn("*", ["a", "b", "c"].map(page));
+        let scope = google.scope_with(|settings| settings.endpoint_url = Some(proxy.url()));
+        expect_error(suite::build(scope).list().await, ErrorKind::Malformed);
+        assert_eq!(proxy.all_calls(), 4);
     });
 }
 

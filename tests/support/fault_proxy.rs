@@ -4,7 +4,7 @@
 //! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`; in other REST by their path below the
 //! API's version, such as `secrets/get`. One connection carries one call.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -47,9 +47,20 @@ impl Fault {
 #[derive(Default)]
 struct Plan {
     faults: HashMap<String, Fault>,
+    /// Faults that take turns, by operation.
+    turns: HashMap<String, VecDeque<Fault>>,
     calls: HashMap<String, usize>,
     /// What was sent as a form, by operation. What AWS calls a query holds no value of a secret.
     forms: HashMap<String, Vec<String>>,
+}
+
+impl Plan {
+    fn in_turn(&mut self, operation: &str) -> Option<Fault> {
+        let operation = if self.turns.contains_key(operation) { operation } else { "*" };
+        let faults = self.turns.get_mut(operation)?;
+        faults.rotate_left(usize::from(!faults.is_empty()));
+        faults.back().cloned()
+    }
 }
 
 pub struct FaultProxy {
@@ -94,6 +105,11 @@ impl FaultProxy {
         lock(&self.plan).faults.insert(operation.into(), fault);
     }
 
+    /// From now on calls of `operation` (or all: `*`) go like these, one after the other and then from the first again.
+    pub fn set_in_turn(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
+        lock(&self.plan).turns.insert(operation.into(), faults.into_iter().collect());
+    }
+
     /// How often `operation` was called.
     pub fn calls(&self, operation: &str) -> usize {
         lock(&self.plan).calls.get(operation).copied().unwrap_or(0)
@@ -136,7 +152,10 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
             let form = String::from_utf8_lossy(&request.body).into_owned();
             plan.forms.entry(operation.clone()).or_default().push(form);
         }
-        plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass)
+        match plan.in_turn(&operation) {
+            Some(fault) => fault,
+            None => plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass),
+        }
     };
     match fault {
         Fault::Pass => client.write_all(&forward(&request, server).await?.bytes()).await?,

@@ -7,39 +7,39 @@ use google_cloud_secretmanager_v1::model::Secret;
 
 use super::known::About;
 use super::{Shared, client, error, names};
-use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
+use crate::provider::pages::Pages;
+use crate::provider::{Error, Listed, Listing, SecretName};
 
+const CALL: &str = "ListSecrets";
 /// As many as the service gives at a time.
 const PAGE: i32 = 25_000;
-/// More than any project has; a listing that does not end is a broken one.
-const MOST_PAGES: usize = 1_000;
 
 pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
     let prefix = &shared.settings.prefix;
     let session = shared.sessions.get(shared).await?;
     let (mut listing, mut known) = (Listing::default(), HashMap::new());
     let mut token = String::new();
-    for _ in 0..MOST_PAGES {
+    let mut bound = Pages::of(CALL);
+    loop {
         let mut request = session.client.list_secrets().set_parent(shared.place.as_str()).set_page_size(PAGE);
         if !prefix.is_empty() {
             // Finds it anywhere in a name, so it is looked at again below.
             request = request.set_filter(format!("name:{prefix}"));
         }
         let answer = client::ours(request.set_page_token(&token)).send().await;
-        let page = answer.map_err(|error| shared.sessions.failed(&session, "ListSecrets", &error))?;
+        let page = answer.map_err(|error| shared.sessions.failed(&session, CALL, &error))?;
         for secret in page.secrets {
+            let labels = secret.labels.iter().map(|(key, value)| key.len() + value.len());
+            bound.entry(secret.name.len() + labels.sum::<usize>())?;
             add(secret, prefix, &mut listing, &mut known);
         }
         if page.next_page_token.is_empty() {
             shared.known.replace(known);
             return Ok(listing);
         }
-        if page.next_page_token == token {
-            break;
-        }
+        bound.turn(Some(&page.next_page_token))?;
         token = page.next_page_token;
     }
-    Err(Error::new(ErrorKind::Malformed, "ListSecrets: the listing does not end: its pages repeat"))
 }
 
 fn add(secret: Secret, prefix: &str, listing: &mut Listing, known: &mut HashMap<String, About>) {

@@ -9,6 +9,7 @@ use super::known::Own;
 use super::names::{FullName, Spelled};
 use super::{Api, Shared};
 use crate::provider::aws::session::Session;
+use crate::provider::pages::Pages;
 use crate::provider::{Error, ErrorKind};
 
 /// As many as the service gives at a time; it may give fewer, or none and more later.
@@ -56,8 +57,10 @@ pub(super) async fn own(shared: &Shared, name: &FullName) -> Result<Option<Descr
     let filters = filter("Name", "Equals", spellings.clone()).map(|filter| vec![filter]);
     let request = session.client.describe_parameters().set_parameter_filters(filters).max_results(PAGE);
     let mut pages = request.into_paginator().send();
+    let mut bound = Pages::of(&call);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| shared.aws.failed(&session, &call, &error))?;
+        bound.turn(page.next_token.as_deref())?;
         let found = listed(page.parameters, &call)?.into_iter().filter_map(Described::of);
         // Filters have been looser than they are documented.
         if let Some(own) = found.into_iter().find(|it| spellings.contains(&it.name.0)) {

@@ -43,13 +43,14 @@ impl Member {
     }
 }
 
-/// How many bytes of values there may be.
+/// How many bytes of values there may be, with their keys where they have any: values may all be empty.
 pub(super) fn check_size(members: &[Member], most: u64, call: &str) -> Result<(), Error> {
-    let size: u64 = members.iter().map(|member| member.value.len() as u64).sum();
+    let of = |member: &Member| (member.value.len() + member.key.as_ref().map_or(0, String::len)) as u64;
+    let size: u64 = members.iter().map(of).sum();
     if size <= most {
         return Ok(());
     }
-    let text = format!("{call}: the values have {size} bytes together, more than max_secret_bytes = {most}");
+    let text = format!("{call}: the values have {size} bytes with their keys, more than max_secret_bytes = {most}");
     Err(Error::new(ErrorKind::TooLarge, text))
 }
 

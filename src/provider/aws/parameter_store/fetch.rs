@@ -12,6 +12,7 @@ use super::version::{self, Named};
 use super::{Shared, batch, reference};
 use crate::provider::aws::batch::current as alone_or_with_others;
 use crate::provider::aws::error::clean;
+use crate::provider::pages::Pages;
 use crate::provider::{Error, ErrorKind, Fetched, SecretName, VersionSelector};
 
 /// As many parameters as GetParametersByPath gives at a time.
@@ -142,12 +143,14 @@ async fn directory(shared: &Shared, full: &FullName) -> Result<Vec<Member>, Erro
     let request = session.client.get_parameters_by_path().path(full.as_str()).recursive(false).with_decryption(true);
     let mut pages = request.max_results(PAGE).into_paginator().send();
     let mut members = Vec::new();
+    let mut bound = Pages::of(&call);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| shared.aws.failed(&session, &call, &error))?;
         for parameter in describe::listed(page.parameters, &call)? {
             members.extend(of_directory(full, parameter, &call)?);
         }
         document::check_size(&members, shared.aws.max_secret_bytes, &call)?;
+        bound.turn(page.next_token.as_deref())?;
     }
     Ok(members)
 }
@@ -167,10 +170,15 @@ async fn members(shared: &Shared, full: &FullName) -> Result<Vec<Described>, Err
         let session = shared.aws.session().await?;
         let mut pages = describe::pages(&session, Some((full.as_str(), Depth::OneLevel))).send();
         let mut found = Vec::new();
+        let mut bound = Pages::of(&call);
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| shared.aws.failed(&session, &call, &error))?;
             let described = describe::listed(page.parameters, &call)?.into_iter().filter_map(Described::of);
-            found.extend(described.filter(|it| full.key_of(&it.name.0).is_some()));
+            for described in described.filter(|it| full.key_of(&it.name.0).is_some()) {
+                bound.entry(described.name.0.len())?;
+                found.push(described);
+            }
+            bound.turn(page.next_token.as_deref())?;
         }
         Ok(found)
     };

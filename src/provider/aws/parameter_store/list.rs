@@ -7,6 +7,7 @@ use super::describe::{self, Depth, Described};
 use super::known::Shape;
 use super::names::{ScopePath, are_components};
 use super::{OWN_KEY, Shared, reference};
+use crate::provider::pages::Pages;
 use crate::provider::{Error, Listed, Listing, SecretName};
 
 const CALL: &str = "DescribeParameters";
@@ -17,11 +18,14 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
     let path = (!shared.path.is_root()).then(|| (shared.path.bare(), Depth::All));
     let mut pages = describe::pages(&session, path).send();
     let mut secrets = Secrets::default();
+    let mut bound = Pages::of(CALL);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| shared.aws.failed(&session, CALL, &error))?;
         for parameter in describe::listed(page.parameters, CALL)?.into_iter().filter_map(Described::of) {
+            bound.entry(parameter.name.0.len())?;
             secrets.add(&shared.path, parameter);
         }
+        bound.turn(page.next_token.as_deref())?;
     }
     let (listing, shapes) = secrets.listing();
     shared.known.replace(shapes);

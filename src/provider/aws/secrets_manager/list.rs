@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::types::{Filter, FilterNameStringType, SecretListEntr
 
 use super::super::iam::About;
 use super::{Shared, known};
+use crate::provider::pages::Pages;
 use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
 
 const CALL: &str = "ListSecrets";
@@ -21,11 +22,14 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
     let request = session.client.list_secrets().set_filters(filters);
     let mut pages = request.max_results(PAGE).into_paginator().send();
     let (mut listing, mut abouts) = (Listing::default(), HashMap::new());
+    let mut bound = Pages::of(CALL);
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| shared.aws.failed(&session, CALL, &error))?;
         for entry in listed(page.secret_list, CALL)? {
+            bound.entry(text_of(&entry))?;
             add(entry, prefix, &mut listing, &mut abouts);
         }
+        bound.turn(page.next_token.as_deref())?;
     }
     shared.known.replace(abouts);
     Ok(listing)
@@ -34,6 +38,13 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
 /// An answer without its list is none: it must not be taken for one that says that nothing is there.
 pub(super) fn listed<T>(secrets: Option<Vec<T>>, call: &str) -> Result<Vec<T>, Error> {
     secrets.ok_or_else(|| Error::new(ErrorKind::Malformed, format!("{call}: the answer has no list of secrets")))
+}
+
+/// How many bytes of text are kept of an entry, at the most.
+fn text_of(entry: &SecretListEntry) -> usize {
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    let tags = entry.tags().iter().map(|tag| length(tag.key()) + length(tag.value()));
+    length(entry.name()) + length(entry.arn()) + tags.sum::<usize>()
 }
 
 fn add(entry: SecretListEntry, prefix: &str, listing: &mut Listing, abouts: &mut HashMap<String, About>) {
