@@ -34,7 +34,9 @@ pub mod local;
 mod pages;
 mod permission;
 pub mod registry;
-#[cfg(feature = "rest")]
+#[cfg(any(feature = "rest", feature = "aws", feature = "gcp"))]
+mod regular_file;
+#[cfg(any(feature = "rest", feature = "gcp"))]
 mod rest;
 #[cfg(feature = "vault")]
 pub mod vault;

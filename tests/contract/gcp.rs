@@ -103,7 +103,7 @@ impl Google {
     /// A file of the test's own with this token in it.
     pub fn token_file(&self, token: &str) -> PathBuf {
         let path = self.folder.join("token");
-        std::fs::write(&path, format!("{token}\n")).expect("a file");
+        private(&path, &format!("{token}\n"));
         path
     }
 
@@ -116,6 +116,13 @@ impl Google {
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("application_default_credentials.json"), json.to_string()).expect("a file");
     }
+}
+
+/// A file with mode 0600.
+fn private(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("a file");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("its mode");
 }
 
 fn named(text: &str) -> VersionSelector {
@@ -377,7 +384,7 @@ fn key_file(folder: &Path, email: &str) -> PathBuf {
         "token_uri": "http://127.0.0.1:9/token",
     });
     let path = folder.join("key.json");
-    std::fs::write(&path, key.to_string()).unwrap();
+    self::private(&path, &key.to_string());
     path
 }
 
@@ -423,7 +430,7 @@ fn odd_credentials_files_are_credentials_rejected_and_never_quoted() {
             String::new(),
         ];
         for text in odd {
-            std::fs::write(&path, &text).unwrap();
+            private(&path, &text);
             expect_error(suite::build(scope.clone()).list().await, ErrorKind::CredentialsRejected);
         }
         std::fs::remove_file(&path).unwrap();

@@ -191,6 +191,37 @@ fn an_answer_far_over_the_limit_is_too_large() {
 }
 
 #[test]
+fn a_file_of_credentials_that_is_none_is_refused_and_never_waited_for() {
+    use std::os::unix::fs::PermissionsExt;
+
+    run(test_name!(), async |google| {
+        let (fifo, open) = (google.folder.join("fifo"), google.folder.join("open"));
+        let made = std::process::Command::new("mkfifo").arg("-m").arg("600").arg(&fifo).status().unwrap();
+        assert!(made.success());
+        std::fs::write(&open, MARK).unwrap();
+        std::fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
+        for file in [&fifo, &open] {
+            let as_token = GcpAuth::AccessToken { token_file: file.clone() };
+            let as_key = GcpAuth::ServiceAccount { key_file: file.clone() };
+            for auth in [as_token, as_key] {
+                let provider = suite::build(google.scope_as(auth));
+                let error = expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
+                assert!(error.detail.contains(&file.display().to_string()), "{error}");
+                if file == &open {
+                    assert!(error.detail.contains("chmod 600"), "{error}");
+                }
+            }
+        }
+        let folder = google.folder.join(".config/gcloud");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::rename(&fifo, folder.join("application_default_credentials.json")).unwrap();
+        let provider = suite::build(google.scope_as(GcpAuth::ApplicationDefault));
+        let error = expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
+        assert!(error.detail.contains("not a regular file"), "{error}");
+    });
+}
+
+#[test]
 fn every_status_of_google_has_its_kind() {
     run(test_name!(), async |google| {
         let provider = with_fault(&google, Fault::Pass).await;

@@ -14,7 +14,7 @@ use super::body_limit::BodyLimit;
 use super::connection::{Connection, Service};
 use super::{iam, role, transport};
 use crate::config::AwsSettings;
-use crate::provider::{Error, ErrorKind};
+use crate::provider::{Error, ErrorKind, regular_file};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
 const ATTEMPTS: u32 = 2;
@@ -85,8 +85,8 @@ async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, E
     let ca = match settings.ca_file.clone() {
         None => None,
         Some(path) => {
-            let read = tokio::task::spawn_blocking(move || transport::read_ca_file(&path)).await;
-            Some(read.map_err(|_| Error::new(ErrorKind::Malformed, "reading ca_file was given up"))??)
+            let read = regular_file::at(&path, transport::read_ca_file).await;
+            Some(read.ok_or_else(|| Error::new(ErrorKind::Malformed, "reading ca_file was given up"))??)
         }
     };
     let timeouts = TimeoutConfig::builder().operation_timeout(deadline).connect_timeout(deadline.mul_f64(0.6)).build();

@@ -1,6 +1,7 @@
 //! The HTTP client: the SDK's own, with the proxy of the environment, extra trust, and idle connections
 //! that do not outlive a burst of reads.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,10 +14,13 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::provider::{Error, ErrorKind};
+use crate::provider::{Error, ErrorKind, regular_file};
 
 /// An idle TLS connection keeps a buffer with the last answer, so idle ones go soon.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Far more than all certificates of a system, in bytes.
+const LARGEST_BUNDLE: u64 = 16 << 20;
 
 /// The client; trusts the certificates in `ca_file` besides the system's.
 pub(super) fn http_client(ca: Option<Vec<u8>>) -> Result<SharedHttpClient, Error> {
@@ -40,7 +44,9 @@ pub(super) fn http_client(ca: Option<Vec<u8>>) -> Result<SharedHttpClient, Error
 /// The PEM certificates in `path`, each of which TLS can use as a root: the SDK panics on one it cannot.
 pub(super) fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
     let fail = |why: String| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let mut pem = Vec::new();
+    let file = regular_file::open(path).map_err(|error| fail(error.to_string()))?;
+    file.take(LARGEST_BUNDLE).read_to_end(&mut pem).map_err(|error| fail(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| fail(format!("not PEM: {error}")))?;
@@ -76,6 +82,11 @@ mod tests {
         for contents in junk {
             assert_eq!(kind_of(contents), Some(ErrorKind::Malformed), "{:?}", String::from_utf8_lossy(contents));
         }
-        assert_eq!(read_ca_file(Path::new("/nonexistent/ca.pem")).unwrap_err().kind, ErrorKind::Malformed);
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for odd in [&*fifo, folder.path(), Path::new("/nonexistent/ca.pem")] {
+            assert_eq!(read_ca_file(odd).unwrap_err().kind, ErrorKind::Malformed);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Who Google takes us for, as far as the credentials themselves tell: Secret Manager has no such question.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -9,6 +8,7 @@ use super::error::clean;
 use super::{Shared, credentials};
 use crate::config::GcpAuth;
 use crate::provider::Error;
+use crate::provider::rest::{Openness, whole};
 
 /// Needs credentials that are there: a token can be had, or the answer is why not.
 pub(super) async fn whoami(shared: &Shared) -> Result<String, Error> {
@@ -26,26 +26,23 @@ pub(super) async fn whoami(shared: &Shared) -> Result<String, Error> {
 }
 
 async fn application_default() -> String {
-    let read = tokio::task::spawn_blocking(|| read(&application_default_file()?)).await;
-    match read.ok().flatten() {
+    let text = match application_default_file() {
+        Some(path) => whole("the file of application default credentials", &path, Openness::Any).await.ok(),
+        None => None,
+    };
+    match text.and_then(|(text, _)| serde_json::from_slice::<Value>(&text).ok()) {
         Some(file) => of_file(&file),
         None => "the service account that the metadata server gives tokens of".to_owned(),
     }
 }
 
 /// Where the credentials library looks too.
-fn application_default_file() -> Option<PathBuf> {
+pub(super) fn application_default_file() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("GOOGLE_APPLICATION_CREDENTIALS") {
         return Some(path.into());
     }
     let home = std::env::var_os("HOME")?;
     Some(PathBuf::from(home).join(".config/gcloud/application_default_credentials.json"))
-}
-
-fn read(path: &std::path::Path) -> Option<Value> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::fs::File::open(path).ok()?.take(64 << 10).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
 }
 
 /// The names in a credentials file; none of its secrets.

@@ -3,6 +3,7 @@
 //! Proxies are those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Bodies are bounded, no redirect is
 //! followed (it would take the credentials along), and idle connections do not outlive a burst of reads.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,10 +13,13 @@ use zeroize::Zeroizing;
 
 use super::text::reasons;
 use super::trouble::Trouble;
-use crate::provider::{Error, ErrorKind};
+use crate::provider::{Error, ErrorKind, regular_file};
 
 /// An idle connection keeps a buffer with the last answer, so idle ones go soon.
 const IDLE: Duration = Duration::from_secs(5);
+
+/// Far more than all certificates of a system, in bytes.
+const LARGEST_BUNDLE: u64 = 16 << 20;
 
 const USER_AGENT: &str = concat!("hushfs/", env!("CARGO_PKG_VERSION"));
 
@@ -95,7 +99,9 @@ impl Plan {
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
     let fail = |why: &str| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| fail(&error.to_string()))?;
+    let mut pem = Vec::new();
+    let file = regular_file::open(path).map_err(|error| fail(&error.to_string()))?;
+    file.take(LARGEST_BUNDLE).read_to_end(&mut pem).map_err(|error| fail(&error.to_string()))?;
     let bundle = Certificate::from_pem_bundle(&pem).map_err(|_| fail("not certificates in PEM format"))?;
     if bundle.is_empty() {
         return Err(fail("it holds no certificate in PEM format"));

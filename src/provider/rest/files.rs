@@ -1,13 +1,12 @@
 //! Files that hold credentials: read anew whenever one is needed.
 
-use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::provider::{Error, ErrorKind};
+use crate::provider::{Error, ErrorKind, regular_file};
 use crate::secret::Secret;
 
 /// Tokens and keys are short; what is larger is something else.
@@ -46,9 +45,8 @@ pub enum Openness {
 
 /// The file's state now; None where it cannot be looked at.
 pub async fn stamp(path: &Path) -> Option<Stamp> {
-    let path = path.to_owned();
-    let looked = tokio::task::spawn_blocking(move || std::fs::metadata(path)).await;
-    looked.ok()?.ok().map(|metadata| Stamp::of(&metadata))
+    let looked = regular_file::at(path, |path| std::fs::metadata(path)).await;
+    looked?.ok().map(|metadata| Stamp::of(&metadata))
 }
 
 /// A token or an id: one line of visible ASCII. `what` names the file in errors, such as `token_file`.
@@ -70,24 +68,15 @@ pub fn as_word(bytes: &[u8]) -> Option<&[u8]> {
 
 /// All of a file.
 pub async fn whole(what: &'static str, path: &Path, openness: Openness) -> Result<(Zeroizing<Vec<u8>>, Stamp), Error> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || read(what, &path, openness)).await;
-    read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unreachable, format!("reading {what} was given up"))))
+    let read = regular_file::at(path, move |path| read(what, path, openness)).await;
+    read.unwrap_or_else(|| Err(Error::new(ErrorKind::Unreachable, format!("reading {what} was given up"))))
 }
 
-fn read(what: &str, path: &PathBuf, openness: Openness) -> Result<(Zeroizing<Vec<u8>>, Stamp), Error> {
+fn read(what: &str, path: &Path, openness: Openness) -> Result<(Zeroizing<Vec<u8>>, Stamp), Error> {
     let shown = path.display();
     let rejected = |why: String| Error::new(ErrorKind::CredentialsRejected, format!("{what} {shown} {why}"));
-    // Never hangs on a FIFO.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
-        .map_err(|error| unreadable(what, path, &error))?;
+    let file = regular_file::open(path).map_err(|error| unreadable(what, path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(what, path, &error))?;
-    if !metadata.is_file() {
-        return Err(rejected("is not a regular file".into()));
-    }
     let mode = metadata.mode() & 0o7777;
     if openness == Openness::Private && mode & 0o006 != 0 {
         return Err(rejected(format!(
@@ -143,9 +132,9 @@ mod tests {
     #[test]
     fn what_is_no_file_of_credentials_is_refused_and_never_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let kind = |path: &PathBuf| read("token_file", path, Openness::Any).err().map(|error| error.kind);
+        let kind = |path: &Path| read("token_file", path, Openness::Any).err().map(|error| error.kind);
         assert_eq!(kind(&folder.path().join("none")), Some(ErrorKind::CredentialsRejected));
-        assert_eq!(kind(&folder.path().to_owned()), Some(ErrorKind::CredentialsRejected));
+        assert_eq!(kind(folder.path()), Some(ErrorKind::CredentialsRejected));
         let fifo = folder.path().join("fifo");
         rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
         assert_eq!(kind(&fifo), Some(ErrorKind::CredentialsRejected));
