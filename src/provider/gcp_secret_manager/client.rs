@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use google_cloud_auth::credentials::Credentials;
+use google_cloud_gax::client_builder::internal::with_follow_redirects;
 use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
 use google_cloud_gax::options::RequestOptionsBuilder;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
@@ -70,6 +71,8 @@ pub(super) async fn build(shared: &Shared) -> Result<Parts, Error> {
     if let Some(endpoint) = endpoint(&shared.settings) {
         builder = builder.with_endpoint(endpoint);
     }
+    // It would take the answer of whoever it leads to for the service's.
+    let builder = with_follow_redirects(builder, false);
     let client = builder.build().await.map_err(|error| error::from_builder(&error))?;
     Ok(Parts { client, credentials })
 }

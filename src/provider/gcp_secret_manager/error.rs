@@ -32,9 +32,14 @@ pub(super) fn from_call(call: &str, error: &CallError) -> Error {
     }
     if let Some(status) = error.http_status_code() {
         let kind = kind_of_http(status).unwrap_or(ErrorKind::Malformed);
-        let text = format!(
-            "{call}: HTTP {status} with a body that is no answer of the service; is something else at that endpoint?"
-        );
+        let text = match status {
+            300..=399 => {
+                format!("{call}: HTTP {status}, it sends us elsewhere, where we do not follow; see endpoint_url")
+            }
+            _ => format!(
+                "{call}: HTTP {status} with a body that is no answer of the service; is something else at that endpoint?"
+            ),
+        };
         return Error { retry_after: retry_after(error), ..Error::new(kind, text) };
     }
     if error.is_timeout() {
@@ -97,7 +102,7 @@ fn kind_of_http(status: u16) -> Option<ErrorKind> {
         403 => Some(ErrorKind::Denied),
         408 => Some(ErrorKind::TimedOut),
         429 => Some(ErrorKind::Throttled),
-        500..=599 => Some(ErrorKind::Unreachable),
+        300..=399 | 500..=599 => Some(ErrorKind::Unreachable),
         _ => None,
     }
 }
