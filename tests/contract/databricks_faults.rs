@@ -160,6 +160,18 @@ fn peak_memory() -> u64 {
 }
 
 #[test]
+fn a_secret_scope_that_goes_while_it_is_read_is_not_found_and_no_empty_one() {
+    run(test_name!(), async |lake| {
+        let provider = with_fault(&lake, Fault::Pass).await;
+        let keys = Fault::body(r#"{"secrets":[{"key":"value","last_updated_timestamp":1}]}"#);
+        let gone = || complaint(404, "RESOURCE_DOES_NOT_EXIST", Vec::new());
+        lake.proxy.set_in_turn("secrets/list", [keys, gone()]);
+        lake.proxy.set("secrets/get", gone());
+        expect_error(fetch(&*provider).await, ErrorKind::NotFound);
+    });
+}
+
+#[test]
 fn no_redirect_takes_the_token_along() {
     run(test_name!(), async |lake| {
         let elsewhere = crate::support::fault_proxy::FaultProxy::start(lake.workspace.address());
