@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushfs::config::DatabricksAuth;
 use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 
 use crate::databricks::{Lake, run};
@@ -168,6 +169,27 @@ fn a_secret_scope_that_goes_while_it_is_read_is_not_found_and_no_empty_one() {
         lake.proxy.set_in_turn("secrets/list", [keys, gone()]);
         lake.proxy.set("secrets/get", gone());
         expect_error(fetch(&*provider).await, ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_token_that_is_quoted_in_a_refusal_is_not_told() {
+    run(test_name!(), async |lake| {
+        let token_file = lake.write("quoted", MARK);
+        let scope = lake.scope_with(|settings| settings.auth = DatabricksAuth::Pat { token_file });
+        for (status, kind) in [(403, ErrorKind::Denied), (401, ErrorKind::CredentialsRejected)] {
+            let body =
+                format!(r#"{{"error_code":"NEVER_HEARD_OF","message":"not with Bearer {MARK}, says the test"}}"#);
+            lake.proxy.set("*", Fault::Answer { status, headers: Vec::new(), body });
+            let error = expect_error(fetch(&*suite::build(scope.clone())).await, kind);
+            assert!(error.detail.contains("says the test"), "{error}");
+        }
+        let auth = DatabricksAuth::OauthM2m { client_id: "id".into(), client_secret_file: lake.write("quoted", MARK) };
+        let body = format!(r#"{{"error":"invalid_client","error_description":"the secret {MARK} is none"}}"#);
+        lake.proxy.set("*", Fault::Answer { status: 401, headers: Vec::new(), body });
+        let scope = lake.scope_with(|settings| settings.auth = auth);
+        let error = expect_error(fetch(&*suite::build(scope)).await, ErrorKind::CredentialsRejected);
+        assert!(error.detail.contains("invalid_client"), "{error}");
     });
 }
 

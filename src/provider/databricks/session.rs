@@ -81,7 +81,11 @@ impl Session {
     async fn get(&self, call: &str, path: &str, query: &[(&str, &str)]) -> Result<Reply, Error> {
         let mut request = Request::new(Method::GET, url(&self.host, path, query)?);
         request.headers_mut().insert(AUTHORIZATION, sensitive("Bearer ", self.token.expose())?);
-        self.client.ask(call, request).await
+        let mut reply = self.client.ask(call, request).await?;
+        if !reply.is_success() {
+            reply.conceal(self.token.expose());
+        }
+        Ok(reply)
     }
 }
 
@@ -248,8 +252,10 @@ async fn exchange(client: &Client, host: &str, id: &str, secret: &Secret) -> Res
     request.headers_mut().insert(AUTHORIZATION, sensitive("Basic ", pair.as_bytes())?);
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     *request.body_mut() = Some("grant_type=client_credentials&scope=all-apis".into());
-    let reply = client.ask(call, request).await?;
+    let mut reply = client.ask(call, request).await?;
     if !reply.is_success() {
+        reply.conceal(secret.expose());
+        reply.conceal(pair.as_bytes());
         return Err(no_token(call, id, &reply));
     }
     let granted: Granted<'_> = object(&reply.body).ok_or_else(|| error::not_understood(call))?;

@@ -58,11 +58,30 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
+    /// Takes a credential out of the body: servers and what is before them have quoted what they refuse.
+    pub fn conceal(&mut self, credential: &[u8]) {
+        if credential.is_empty() {
+            return;
+        }
+        let mut from = 0;
+        while let Some(at) = self.body.get(from..).and_then(|rest| position(rest, credential)) {
+            let end = from + at + credential.len();
+            if let Some(found) = self.body.get_mut(from + at..end) {
+                found.fill(b'*');
+            }
+            from = end;
+        }
+    }
+
     /// The wait that was asked for, where it was in seconds: a date is by the server's clock.
     pub fn wait(&self) -> Option<Duration> {
         let seconds = self.retry_after.as_deref()?.trim().parse::<u32>().ok()?;
         Some(Duration::from_secs(seconds.into()))
     }
+}
+
+fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
 }
 
 impl Plan {
@@ -158,6 +177,16 @@ mod tests {
     fn wait(text: &str) -> Option<Duration> {
         let body = Zeroizing::new(Vec::new());
         Reply { status: 429, retry_after: Some(text.to_owned()), location: None, body }.wait()
+    }
+
+    #[test]
+    fn a_credential_is_taken_out_of_an_answer_wherever_it_is() {
+        let body = Zeroizing::new(b"dapi1 is no token: dapi1dapi1, dapi".to_vec());
+        let mut reply = Reply { status: 403, retry_after: None, location: None, body };
+        reply.conceal(b"");
+        reply.conceal(b"none");
+        reply.conceal(b"dapi1");
+        assert_eq!(&*reply.body, b"***** is no token: **********, dapi");
     }
 
     #[test]
