@@ -8,7 +8,7 @@ use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 
 use crate::databricks::{Lake, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
-use crate::support::fault_proxy::Fault;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::tls::Terminator;
 use crate::test_name;
 
@@ -194,9 +194,22 @@ fn a_token_that_is_quoted_in_a_refusal_is_not_told() {
 }
 
 #[test]
+fn a_proxy_is_not_given_what_is_not_encrypted() {
+    run(test_name!(), async |lake| {
+        let proxy = FaultProxy::start(lake.workspace.address());
+        for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+            // SAFETY: this process is the test's own, and nothing has read its environment yet.
+            unsafe { std::env::set_var(name, proxy.url()) };
+        }
+        fetch(&*with_fault(&lake, Fault::Pass).await).await.unwrap();
+        assert_eq!(proxy.all_calls(), 0);
+    });
+}
+
+#[test]
 fn no_redirect_takes_the_token_along() {
     run(test_name!(), async |lake| {
-        let elsewhere = crate::support::fault_proxy::FaultProxy::start(lake.workspace.address());
+        let elsewhere = FaultProxy::start(lake.workspace.address());
         let place = format!("Location: {}/login.html?next={MARK}", elsewhere.url());
         let fault = Fault::Answer { status: 302, headers: vec![place], body: String::new() };
         let error = all_fail(&*with_fault(&lake, fault).await, ErrorKind::Unreachable).await;

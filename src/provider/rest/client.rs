@@ -1,7 +1,8 @@
 //! One server, and how calls reach it.
 //!
-//! Proxies are those of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Bodies are bounded, no redirect is
-//! followed (it would take the credentials along), and idle connections do not outlive a burst of reads.
+//! Proxies are those of `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, and none where the server is not spoken to by TLS:
+//! it would be given the credentials. Bodies are bounded, no redirect is followed (it would take the credentials
+//! along), and idle connections do not outlive a burst of reads.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Plan {
             }
         } else {
             // Nothing to verify, so the system's certificates need not be read, nor be there.
-            builder = builder.tls_certs_only(Vec::new());
+            builder = builder.tls_certs_only(Vec::new()).no_proxy();
         }
         if let Some(pem) = &self.identity {
             // The parser's own error might quote the key.
