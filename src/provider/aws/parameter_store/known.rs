@@ -31,7 +31,11 @@ impl Known {
         self.map().get(name).cloned()
     }
 
+    /// Of what is not there nothing is kept: names that are looked at in vain are as many as callers like.
     pub(super) fn remember(&self, name: &str, shape: Shape) {
+        if shape == Shape::default() {
+            return self.forget(name);
+        }
         self.map().insert(name.to_owned(), shape);
     }
 
@@ -47,5 +51,22 @@ impl Known {
     fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, Shape>> {
         // Each change is one call on the map: a panic leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_takes_no_memory() {
+        let known = Known::default();
+        let directory = || Shape { own: None, directory: true };
+        known.remember("db", directory());
+        assert_eq!(known.of("db"), Some(directory()));
+        for name in ["db", "nosuch"] {
+            known.remember(name, Shape::default());
+        }
+        assert!(known.map().is_empty());
     }
 }
