@@ -143,6 +143,18 @@ fn an_answer_without_a_list_does_not_say_that_nothing_is_there() {
 }
 
 #[test]
+fn an_answer_about_no_secret_or_another_does_not_say_that_the_secret_is_there() {
+    run(test_name!(), async |aws| {
+        let provider = with_fault(&aws, Fault::Pass).await;
+        for body in ["{}", "", r#"{"Name":"prod/other","ARN":"arn:aws:secretsmanager:us-east-1:1:secret:prod/other"}"#]
+        {
+            aws.proxy.set("DescribeSecret", Fault::body(body));
+            assert_eq!(suite::look(&*provider, "db").await.secret, Known::Unknown, "{body}");
+        }
+    });
+}
+
+#[test]
 fn a_listing_whose_pages_go_round_in_circles_ends() {
     run(test_name!(), async |aws| {
         let provider = with_fault(&aws, Fault::Pass).await;

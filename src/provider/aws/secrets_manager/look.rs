@@ -40,6 +40,10 @@ async fn describe(shared: &Shared, name: &FullName) -> Result<(Known, Option<Sys
             return if error.kind == ErrorKind::NotFound { Ok((Known::No, None)) } else { Err(error) };
         }
     };
+    // Without a name it is no answer, and must not be taken for one that says that the secret is there.
+    if answer.name() != Some(name.as_str()) {
+        return Err(Error::new(ErrorKind::Malformed, format!("{call}: the answer is about something else")));
+    }
     if answer.deleted_date.is_some() {
         return Ok((Known::No, None));
     }
