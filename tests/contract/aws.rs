@@ -10,7 +10,7 @@ use hushfs::provider::{ErrorKind, Known, VersionSelector};
 
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
 use crate::support::aws::Account;
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::own_process;
 use crate::test_name;
 
@@ -64,6 +64,16 @@ impl Fixture for Aws {
 
     fn abilities(&self) -> Abilities {
         Abilities { empty_values: false, versions: true }
+    }
+
+    fn set_fault(&self, fault: Fault) -> bool {
+        self.proxy.set("*", fault);
+        true
+    }
+
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        self.account.profile("nobody", ("AKIAIOSFODNN7EXAMPLE", "wrong"), &self.account.server.url());
+        Some(self.scope_as("nobody", |_| {}))
     }
 }
 

@@ -16,7 +16,7 @@ use hushfs::provider::{ErrorKind, Fetched, Known, Provider, VersionSelector};
 use crate::aws::{allow, policy};
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
 use crate::support::aws::Account;
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::own_process;
 use crate::test_name;
 
@@ -92,6 +92,16 @@ impl Fixture for Parameters {
             Some([(key, value)]) if key == "value" => value.expose(),
             _ => panic!("other keys than `value`"),
         }
+    }
+
+    fn set_fault(&self, fault: Fault) -> bool {
+        self.proxy.set("*", fault);
+        true
+    }
+
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        self.account.profile("nobody", ("AKIAIOSFODNN7EXAMPLE", "wrong"), &self.account.server.url());
+        Some(self.scope_as("nobody", |_| {}))
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
 use crate::support::databricks::{ADMIN, Workspace};
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::minilake::MiniLake;
 use crate::support::own_process;
 use crate::test_name;
@@ -82,6 +82,16 @@ impl Fixture for Lake {
 
     fn has_times(&self) -> (bool, bool) {
         (true, false)
+    }
+
+    fn set_fault(&self, fault: Fault) -> bool {
+        self.proxy.set("*", fault);
+        true
+    }
+
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        let token_file = self.write("bad", "no-token-of-this-workspace");
+        Some(self.scope_with(|settings| settings.auth = DatabricksAuth::Pat { token_file }))
     }
 }
 

@@ -9,6 +9,7 @@ use hushfs::provider::{ErrorKind, Known, VersionSelector};
 use serde_json::json;
 
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
+use crate::support::fault_proxy::Fault;
 use crate::support::gcp::{Gcp, PROJECT};
 use crate::support::own_process;
 use crate::test_name;
@@ -70,6 +71,16 @@ impl Fixture for Google {
 
     fn has_folders(&self) -> bool {
         false
+    }
+
+    fn set_fault(&self, fault: Fault) -> bool {
+        self.server.set("*", fault);
+        true
+    }
+
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        self.server.grant_all("good");
+        Some(self.scope_as(GcpAuth::AccessToken { token_file: self.token_file("bad") }))
     }
 }
 

@@ -97,4 +97,19 @@ impl Fixture for Local {
     fn abilities(&self) -> Abilities {
         Abilities { empty_values: true, versions: false }
     }
+
+    fn holds_unicode_names(&self) -> bool {
+        true
+    }
+
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        let other = self.folder.path().join("other");
+        let made = Command::new("age-keygen").arg("-o").arg(&other).output().expect("age-keygen runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut scope = self.scope();
+        if let ProviderSettings::Local(settings) = &mut scope.provider {
+            settings.identity = Some(other);
+        }
+        Some(scope)
+    }
 }

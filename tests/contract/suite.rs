@@ -1,11 +1,14 @@
 //! What every provider promises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hushfs::config::Scope;
 use hushfs::provider::{
     Error, ErrorKind, Fetched, Known, Listing, Presence, Provider, SecretName, VersionSelector, registry,
 };
+
+use crate::support::fault_proxy::Fault;
 
 /// In every value of these tests, so that an error's text can be searched for it.
 pub const MARK: &str = "marked-7c1f2e";
@@ -57,6 +60,22 @@ pub trait Fixture {
     fn has_times(&self) -> (bool, bool) {
         (true, true)
     }
+
+    /// Can names have characters beyond ASCII?
+    fn holds_unicode_names(&self) -> bool {
+        false
+    }
+
+    /// Has every call from now on go like this. False where there is nothing between the provider and the service
+    /// that could: then the provider has tests of its own.
+    fn set_fault(&self, _fault: Fault) -> bool {
+        false
+    }
+
+    /// The same scope with credentials that the service does not take. None where tests of its own say all.
+    fn with_bad_credentials(&self) -> Option<Scope> {
+        None
+    }
 }
 
 /// Where services differ.
@@ -80,6 +99,11 @@ macro_rules! contract {
             a_rotated_secret_has_a_new_version_and_value,
             older_versions_are_served_where_they_are_kept,
             a_deleted_secret_is_gone,
+            what_changes_after_it_was_listed_is_read_as_it_is_now,
+            names_beyond_ascii_are_listed_looked_at_and_read,
+            an_answer_that_is_slow_is_waited_for_and_one_that_never_comes_is_not,
+            what_goes_wrong_on_the_way_is_what_it_is_and_never_an_absence,
+            credentials_that_are_not_taken_are_credentials_rejected,
             a_value_over_the_limit_is_too_large,
             odd_names_are_answered_and_never_a_panic,
         );
@@ -293,6 +317,111 @@ pub async fn a_deleted_secret_is_gone(fixture: &impl Fixture) {
     assert_eq!(look(&*provider, "folder").await.children, Known::No);
     expect_error(provider.fetch(&name("goes"), &VersionSelector::Current).await, ErrorKind::NotFound);
     assert!(fixture.bytes(&current(&*provider, "stays").await) == marked("value"));
+}
+
+pub async fn what_changes_after_it_was_listed_is_read_as_it_is_now(fixture: &impl Fixture) {
+    for name in ["stays", "turns", "goes"] {
+        fixture.put(name, &marked("first")).await;
+    }
+    let provider = provider(fixture);
+    assert_eq!(names(&*provider).await.len(), 3);
+    expect_error(provider.fetch(&name("comes"), &VersionSelector::Current).await, ErrorKind::NotFound);
+    for name in ["turns", "goes"] {
+        look(&*provider, name).await;
+    }
+    // Nothing is listed or looked at from here on.
+    fixture.rotate("turns", &marked("second")).await;
+    fixture.delete("goes").await;
+    expect_error(provider.fetch(&name("goes"), &VersionSelector::Current).await, ErrorKind::NotFound);
+    fixture.put("comes", &marked("second")).await;
+    for (name, value) in [("stays", "first"), ("turns", "second"), ("comes", "second")] {
+        assert!(fixture.bytes(&current(&*provider, name).await) == marked(value), "{name}");
+    }
+}
+
+pub async fn names_beyond_ascii_are_listed_looked_at_and_read(fixture: &impl Fixture) {
+    let names_of_all_kinds = ["Zoë", "e\u{301}", "\u{e9}", "ключ-🔑", "秘密/値"];
+    if !fixture.holds_unicode_names() {
+        // No such name can be there.
+        let provider = provider(fixture);
+        for text in names_of_all_kinds {
+            assert!(look(&*provider, text).await.is_nothing(), "{text}");
+            expect_error(provider.fetch(&name(text), &VersionSelector::Current).await, ErrorKind::NotFound);
+        }
+        return;
+    }
+    for name in names_of_all_kinds {
+        fixture.put(name, &marked(name)).await;
+    }
+    let provider = provider(fixture);
+    let mut expected = names_of_all_kinds;
+    expected.sort_unstable();
+    assert_eq!(names(&*provider).await, expected);
+    for name in names_of_all_kinds {
+        assert_eq!(look(&*provider, name).await.secret, Known::Yes, "{name}");
+        assert!(fixture.bytes(&current(&*provider, name).await) == marked(name), "{name}");
+    }
+}
+
+/// Reads, listings and looks all fail like that.
+async fn all_fail(provider: &dyn Provider, kind: ErrorKind) {
+    expect_error(provider.list().await, kind);
+    expect_error(provider.look(&name("db")).await, kind);
+    expect_error(provider.fetch(&name("db"), &VersionSelector::Current).await, kind);
+}
+
+pub async fn an_answer_that_is_slow_is_waited_for_and_one_that_never_comes_is_not(fixture: &impl Fixture) {
+    fixture.put("db", &marked("value")).await;
+    if !fixture.set_fault(Fault::Delay(Duration::from_millis(20))) {
+        return;
+    }
+    let provider = provider(fixture);
+    assert_eq!(names(&*provider).await, ["db"]);
+    assert_eq!(look(&*provider, "db").await.secret, Known::Yes);
+    assert!(fixture.bytes(&current(&*provider, "db").await) == marked("value"));
+    fixture.set_fault(Fault::Hang);
+    let mut scope = fixture.scope();
+    scope.cache.timeout = Duration::from_millis(500);
+    // Without a deadline of the provider's own they would hang for good, and the test with them.
+    all_fail(&*build(scope), ErrorKind::TimedOut).await;
+}
+
+pub async fn what_goes_wrong_on_the_way_is_what_it_is_and_never_an_absence(fixture: &impl Fixture) {
+    fixture.put("db", &marked("value")).await;
+    let provider = provider(fixture);
+    let page = |status| Fault::Answer { status, headers: Vec::new(), body: format!("<html>{MARK}</html>") };
+    let faults = [
+        (Fault::HangUp, ErrorKind::Unreachable),
+        (Fault::CutBody, ErrorKind::Unreachable),
+        (page(502), ErrorKind::Unreachable),
+        (page(503), ErrorKind::Unreachable),
+        (page(429), ErrorKind::Throttled),
+        (page(404), ErrorKind::Malformed),
+        (page(200), ErrorKind::Malformed),
+        (Fault::body("[]"), ErrorKind::Malformed),
+        (Fault::body("null"), ErrorKind::Malformed),
+        (Fault::body(&"[".repeat(100_000)), ErrorKind::Malformed),
+        (Fault::body(""), ErrorKind::Malformed),
+    ];
+    for (fault, kind) in faults {
+        eprintln!("{fault:.80?}");
+        if !fixture.set_fault(fault) {
+            return;
+        }
+        all_fail(&*provider, kind).await;
+    }
+    fixture.set_fault(Fault::Pass);
+    assert!(fixture.bytes(&current(&*provider, "db").await) == marked("value"), "it recovers");
+    assert_eq!(names(&*provider).await, ["db"]);
+}
+
+pub async fn credentials_that_are_not_taken_are_credentials_rejected(fixture: &impl Fixture) {
+    fixture.put("db", &marked("value")).await;
+    let Some(scope) = fixture.with_bad_credentials() else { return };
+    let provider = build(scope);
+    for _ in 0..2 {
+        expect_error(provider.fetch(&name("db"), &VersionSelector::Current).await, ErrorKind::CredentialsRejected);
+    }
 }
 
 pub async fn a_value_over_the_limit_is_too_large(fixture: &impl Fixture) {

@@ -8,7 +8,7 @@ use hushfs::provider::{ErrorKind, Fetched, Known, Provider, VersionSelector};
 use serde_json::{Value, json};
 
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
-use crate::support::fault_proxy::FaultProxy;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::test_name;
 
@@ -110,6 +110,15 @@ impl Fixture for Bao {
 
     fn has_times(&self) -> (bool, bool) {
         (self.kv == KvVersion::Two, false)
+    }
+
+    fn holds_unicode_names(&self) -> bool {
+        true
+    }
+
+    fn set_fault(&self, fault: Fault) -> bool {
+        self.proxy.set("*", fault);
+        true
     }
 }
 
