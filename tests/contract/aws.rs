@@ -277,6 +277,25 @@ fn a_name_that_cannot_exist_costs_no_call() {
 }
 
 #[test]
+fn a_configuration_that_is_a_fifo_is_not_waited_for_and_one_that_is_no_file_of_text_does_no_harm() {
+    run(test_name!(), async |aws| {
+        let file = |name| std::env::var(name).expect("the file of this process");
+        let (config, credentials) = (file("AWS_CONFIG_FILE"), file("AWS_SHARED_CREDENTIALS_FILE"));
+        std::os::unix::fs::symlink("/dev/null", credentials).expect("a link");
+        let aside = format!("{config}-aside");
+        std::fs::rename(&config, &aside).expect("the file");
+        assert!(std::process::Command::new("mkfifo").arg(&config).status().expect("mkfifo runs").success());
+        let provider = suite::provider(&aws);
+        for _ in 0..3 {
+            let error = expect_error(provider.list().await, ErrorKind::CredentialsRejected);
+            assert!(error.detail.contains(&config), "{error}");
+        }
+        std::fs::rename(&aside, &config).expect("the file");
+        suite::listing(&*provider).await;
+    });
+}
+
+#[test]
 fn odd_profiles_are_errors_and_never_a_panic() {
     run(test_name!(), async |aws| {
         let keys = "aws_access_key_id = test\naws_secret_access_key = test\n";

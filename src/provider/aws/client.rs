@@ -1,5 +1,7 @@
 //! The SDK's clients of a scope: region, credentials, endpoint, deadlines.
 
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
@@ -18,6 +20,9 @@ use crate::provider::{Error, ErrorKind, regular_file};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
 const ATTEMPTS: u32 = 2;
+
+/// All scopes read the same files; see [`regular_file::at`].
+const CONFIGURATION: &str = "the AWS configuration";
 
 /// GetCallerIdentity answers three short texts.
 const MOST_OF_STS: u64 = 64 << 10;
@@ -82,6 +87,7 @@ pub(super) async fn build<S: Service>(connection: &Connection<S>) -> Result<Clie
 }
 
 async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, Error> {
+    check_files().await?;
     let ca = match settings.ca_file.clone() {
         None => None,
         Some(path) => {
@@ -107,7 +113,30 @@ async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, E
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
     }
-    Ok(loader.load().await)
+    // It reads its files on the thread that it runs on, and those of the runtime are for everybody.
+    let runtime = tokio::runtime::Handle::current();
+    let loaded = regular_file::at(Path::new(CONFIGURATION), move |_| runtime.block_on(loader.load())).await;
+    loaded.ok_or_else(|| Error::new(ErrorKind::Unreachable, "reading the AWS configuration was given up"))
+}
+
+/// The SDK's files; some are read again later, by the thread that a call runs on. What it names for nothing, such as
+/// `/dev/null`, does no harm, but a FIFO would be waited for without end.
+async fn check_files() -> Result<(), Error> {
+    let set = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    let home = |file| set("HOME").map(|home| home.join(".aws").join(file));
+    let files = [
+        set("AWS_CONFIG_FILE").or_else(|| home("config")),
+        set("AWS_SHARED_CREDENTIALS_FILE").or_else(|| home("credentials")),
+        set("AWS_WEB_IDENTITY_TOKEN_FILE"),
+    ];
+    for file in files.into_iter().flatten() {
+        let is_fifo = |path: &Path| path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+        if regular_file::at(&file, is_fifo).await == Some(true) {
+            let text = format!("AWS configuration: {} is not a regular file", file.display());
+            return Err(Error::new(ErrorKind::CredentialsRejected, text));
+        }
+    }
+    Ok(())
 }
 
 /// The same configuration with the credentials of a role, taken on with those that it has.
