@@ -13,7 +13,8 @@
 //!    the real service or its best emulator.
 //! 5. Write `docs/providers/<name>.md`: a configuration that was run, the least rights it needs, limits.
 //!
-//! One that speaks REST without an SDK makes its calls and reads its files of credentials through `rest`.
+//! One that speaks REST without an SDK makes its calls and reads its files of credentials through `rest`. A listing that
+//! comes in pages is bounded by `pages`, and a file that the configuration names is opened through `regular_file`.
 //!
 //! What a provider need not do: caching, single flight, deadlines, retries after a failure, concurrency
 //! limits, splitting JSON into keys, names as files. The cache and the tree do that for all of them. A
