@@ -17,8 +17,11 @@ use crate::access::policy::Policy;
 use crate::cache::{Clock, Memory, Sources, SystemClock};
 use crate::config::{Config, ScopeName};
 use crate::control::{self, Place, Reporter, Server};
+use crate::fs::fuse::Beginning;
+use crate::fs::ledger::{Estate, Ledger};
 use crate::fs::mount::{self, State};
 use crate::fs::{Judge, Operations, fuse};
+use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
 use crate::tree::Namespace;
 
@@ -56,20 +59,25 @@ fn os(what: &'static str) -> impl Fn(io::Error) -> DaemonError {
     move |error| DaemonError::Os { what, error }
 }
 
-/// Mounts and serves until SIGTERM, SIGINT or an unmount from outside.
+/// Mounts and serves until SIGTERM, SIGINT or an unmount from outside. Where systemd has kept the mount of an earlier
+/// daemon, goes on with that.
 pub fn run(config: Config) -> Result<(), DaemonError> {
+    let kept = handover::take_over();
     let mountpoint = mount::canonical(&config.mountpoint)
         .map_err(|error| DaemonError::Mountpoint { at: config.mountpoint.display().to_string(), error })?;
     let place = take_the_place(&mountpoint, config.control.socket.as_deref())?;
     // Not before we have the place: what looks dead now might be another daemon's a moment later.
-    clear_the_place(&mountpoint)?;
+    let kept = kept.filter(|kept| is_of(kept, &mountpoint, &config));
+    if kept.is_none() {
+        clear_the_place(&mountpoint)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("hushfs-task")
         .enable_all()
         .build()
         .map_err(os("start the runtime"))?;
-    let result = runtime.block_on(serve(config, &mountpoint, place.as_ref()));
+    let result = runtime.block_on(serve(config, &mountpoint, place.as_ref(), kept));
     // Calls to a provider that hangs do not keep the process.
     runtime.shutdown_background();
     result
@@ -111,7 +119,24 @@ fn clear_the_place(mountpoint: &Path) -> Result<(), DaemonError> {
     }
 }
 
-async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Result<(), DaemonError> {
+/// Is it the connection behind what is mounted now, and mounted as the configuration wants it?
+fn is_of(kept: &Connection, mountpoint: &Path, config: &Config) -> bool {
+    let Terms { device, allow_other, uid, .. } = &kept.terms;
+    let is_there = mount::Mount::of(mountpoint, device).is_ok_and(|mount| mount.map(mount::Mount::leave).is_some());
+    let is_same = *allow_other == config.allow_other && *uid == rustix::process::getuid().as_raw();
+    if !(is_there && is_same) {
+        tracing::warn!("what systemd kept of an earlier daemon is not what is to be at {}", mountpoint.display());
+        handover::forget(&kept.terms);
+    }
+    is_there && is_same
+}
+
+async fn serve(
+    config: Config,
+    mountpoint: &Path,
+    place: Option<&Place>,
+    kept: Option<Connection>,
+) -> Result<(), DaemonError> {
     let handle = tokio::runtime::Handle::current();
     // Before the mount: a signal from here on ends the daemon in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(os("listen for SIGTERM"))?;
@@ -138,10 +163,23 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
     let policy = Policy::new(config.grants.clone(), uid, gid, config.root);
     let judge = Judge::new(policy, Assignment::new(config.identities.clone()), groups);
     let audit = Arc::new(AuditLog::start(&config.audit).map_err(os("start the audit log"))?);
-    let operations = Arc::new(Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone()));
+    let has_lists = judge.differs_by_caller();
+    let mut kept = kept.map_or(Ok(None), |kept| fitting(kept, mountpoint, has_lists))?;
+    let operations = Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone());
+    let (ledger, estate) = ledger(&mut kept);
+    let operations = Arc::new(operations.with_ledger(ledger, estate));
 
-    let (device, mount) = mount::mount(mountpoint, config.allow_other)?;
-    let mut end = fuse::start(Arc::clone(&operations), device, handle, changes).map_err(os("serve the mount"))?;
+    let (beginning, mount) = begin(&config, mountpoint, kept)?;
+    let is_resumed = matches!(beginning, Beginning::Resumed { .. });
+    let mut session =
+        fuse::start(Arc::clone(&operations), beginning, handle, changes).map_err(os("serve the mount"))?;
+    if !is_resumed && let Some(device) = mount.device() {
+        let (device, allow_other, flags) = (device.to_owned(), config.allow_other, session.flags);
+        let uid = rustix::process::getuid().as_raw();
+        let memory = operations.ledger().memory().map_err(os("note what is open"))?;
+        handover::keep(&Terms { device, flags, allow_other, uid }, &session.descriptors, memory.as_ref());
+    }
+    session.descriptors.clear();
 
     let _control = place.and_then(|_| {
         let reporter = Reporter {
@@ -154,12 +192,12 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
         start_control(&socket, reporter)
     });
     let sweeper = tokio::spawn(sweep(Arc::clone(&namespace)));
-    ready(mountpoint, config.scopes.len(), &mut end).await?;
+    ready(mountpoint, config.scopes.len(), &mut session.end).await?;
 
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
         _ = interrupt.recv() => Stop::Asked("SIGINT"),
-        outcome = &mut end => Stop::Unmounted(outcome),
+        outcome = &mut session.end => Stop::Unmounted(outcome),
         () = reopen(&mut hangup, &audit) => pending().await,
     };
     sweeper.abort();
@@ -168,11 +206,18 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
     }
     let result = match outcome {
         Stop::Asked(signal) => {
-            tracing::info!("{signal}: unmounting {}", mountpoint.display());
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-            mount.end()?;
-            // Answers on their way out; those that wait for a provider are cut off with the connection.
-            let _ = tokio::time::timeout(FAREWELL, end).await;
+            let asked = tokio::task::spawn_blocking(handover::is_for_a_restart);
+            if asked.await.unwrap_or(false) {
+                tracing::info!("{signal}: leaving {} to the next daemon", mountpoint.display());
+                session.leave();
+                mount.leave();
+            } else {
+                tracing::info!("{signal}: unmounting {}", mountpoint.display());
+                mount.end()?;
+                // Answers on their way out; those that wait for a provider are cut off with the connection.
+                let _ = tokio::time::timeout(FAREWELL, &mut session.end).await;
+            }
             Ok(())
         }
         Stop::Unmounted(Ok(Ok(()))) => {
@@ -188,6 +233,52 @@ async fn serve(config: Config, mountpoint: &Path, place: Option<&Place>) -> Resu
         tracing::error!("audit records were lost that no sink tells of");
     }
     result
+}
+
+/// What the kernel holds of an earlier daemon, and where it is noted for a later one.
+fn ledger(kept: &mut Option<Connection>) -> (Ledger, Estate) {
+    let memory = kept.as_mut().and_then(|kept| kept.ledger.take());
+    let (made, what) = match memory {
+        Some(memory) => (Ledger::resume(memory), "read"),
+        None if handover::is_possible() => (Ledger::new().map(|ledger| (ledger, Estate::default())), "make"),
+        None => return (Ledger::none(), Estate::default()),
+    };
+    made.unwrap_or_else(|error| {
+        tracing::warn!(
+            "cannot {what} the ledger of what is open: a file that is open over a crash will be stale: {error}"
+        );
+        (Ledger::none(), Estate::default())
+    })
+}
+
+/// What is kept, if it can show what the configuration grants; otherwise the mount goes.
+fn fitting(kept: Connection, mountpoint: &Path, has_lists: bool) -> Result<Option<Connection>, DaemonError> {
+    if fuse::can_resume(kept.terms.flags, has_lists) {
+        return Ok(Some(kept));
+    }
+    tracing::warn!("grants are new, or gone: the mount of an earlier daemon cannot show that, and is replaced");
+    handover::forget(&kept.terms);
+    let there = mount::Mount::of(mountpoint, &kept.terms.device).map_err(os("read /proc/self/mountinfo"))?;
+    there.map_or(Ok(()), mount::Mount::end)?;
+    Ok(None)
+}
+
+/// Goes on with what is kept, or mounts.
+fn begin(
+    config: &Config,
+    mountpoint: &Path,
+    kept: Option<Connection>,
+) -> Result<(Beginning, mount::Mount), DaemonError> {
+    if let Some(Connection { descriptors, terms, .. }) = kept {
+        let there = mount::Mount::of(mountpoint, &terms.device).map_err(os("read /proc/self/mountinfo"))?;
+        if let Some(mount) = there {
+            tracing::info!("going on with the mount of an earlier daemon");
+            return Ok((Beginning::Resumed { descriptors, flags: terms.flags }, mount));
+        }
+        handover::forget(&terms);
+    }
+    let (device, mount) = mount::mount(mountpoint, config.allow_other)?;
+    Ok((Beginning::New(device), mount))
 }
 
 enum Stop {

@@ -10,7 +10,7 @@
 //! 6. [`provider`] asks the service that holds the value.
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
-//! Around it: [`daemon`] is the order of its life, [`control`] answers `hushfs status` and `hushfs why`,
+//! Around it: [`daemon`] is the order of its life, [`handover`] what outlives it, [`control`] answers `hushfs status` and `hushfs why`,
 //! [`telemetry`]
 //! writes logs, [`sandbox`] takes from the process what it does not need.
 //!
@@ -28,6 +28,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod fs;
+pub mod handover;
 pub mod provider;
 pub mod sandbox;
 pub mod secret;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use super::ledger;
 use crate::tree::{Content, Entry};
 
 /// How long after its open a snapshot is what its opener is told of by `fstat`, once there is a newer one.
@@ -71,16 +72,45 @@ impl Table {
 pub struct Handles {
     table: RwLock<Table>,
     next: AtomicU64,
+    /// Open since an earlier daemon; what they hold is yet to be fetched.
+    inherited: RwLock<HashMap<u64, ledger::OpenFile>>,
 }
 
 impl Handles {
+    /// Those that an earlier daemon gave. To be called before any other.
+    pub fn inherit(&self, open: impl Iterator<Item = (u64, ledger::OpenFile)>) {
+        let mut inherited = self.inherited.write().unwrap_or_else(PoisonError::into_inner);
+        inherited.extend(open);
+        let next = inherited.keys().max().map_or(0, |last| last.saturating_add(1));
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// What an earlier daemon opened, if it is not fetched again yet.
+    pub fn inherited(&self, handle: u64) -> Option<ledger::OpenFile> {
+        self.inherited.read().unwrap_or_else(PoisonError::into_inner).get(&handle).cloned()
+    }
+
+    /// What it holds is here again. None if it has been closed meanwhile.
+    pub fn restore(&self, handle: u64, content: Content) -> Option<Arc<Content>> {
+        let opened = self.inherited.write().unwrap_or_else(PoisonError::into_inner).remove(&handle);
+        let Some(ledger::OpenFile { ino, opener, .. }) = opened else { return self.file(handle) };
+        let content = Arc::new(content);
+        let file = OpenFile { content: Arc::clone(&content), ino, opener, since: Instant::now(), superseded: false };
+        self.insert(handle, file);
+        Some(content)
+    }
+
+    fn insert(&self, handle: u64, file: OpenFile) {
+        let mut table = self.write();
+        table.files.entry(file.ino).or_default().push(handle);
+        table.open.insert(handle, Open::File(file));
+    }
+
     /// `opener` is the thread that opens the file `ino`.
     pub fn add_file(&self, ino: u64, opener: u32, content: Content) -> u64 {
         let file = OpenFile { content: Arc::new(content), ino, opener, since: Instant::now(), superseded: false };
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut table = self.write();
-        table.open.insert(handle, Open::File(file));
-        table.files.entry(ino).or_default().push(handle);
+        self.insert(handle, file);
         handle
     }
 
@@ -121,6 +151,9 @@ impl Handles {
     }
 
     pub fn remove(&self, handle: u64) {
+        if self.inherited.write().unwrap_or_else(PoisonError::into_inner).remove(&handle).is_some() {
+            return;
+        }
         let mut table = self.write();
         let removed = table.open.remove(&handle);
         if let Some(Open::File(file)) = &removed {
@@ -144,7 +177,7 @@ impl Handles {
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.read().open.len()
+        self.read().open.len() + self.inherited.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {

@@ -2,7 +2,7 @@
 //!
 //! `fuse` is the only place that knows the transport; it decodes a request and hands it to `operations`, which answers
 //! without knowing which transport brought it. `judge` puts what a request
-//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it. `handles` pins what is open,
+//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it. `handles` pins what is open, `ledger` notes it for a daemon after this one,
 //! `attributes` and `xattr` describe files, `errno` numbers refusals, `mount` attaches the tree to a directory
 //! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in.
 
@@ -12,6 +12,7 @@ pub mod fuse;
 mod handles;
 mod iam;
 mod judge;
+pub mod ledger;
 pub mod located;
 pub mod mount;
 mod mountinfo;

@@ -106,6 +106,24 @@ pub struct Mount {
 }
 
 impl Mount {
+    /// That of an earlier daemon, which the kernel knows by `device`. None if something else is at the mountpoint by
+    /// now.
+    pub fn of(mountpoint: &Path, device: &str) -> io::Result<Option<Self>> {
+        let there = mountinfo::topmost(mountpoint)?;
+        let same = there.filter(|there| there.kind == TYPE.as_bytes() && there.device == device.as_bytes());
+        Ok(same.map(|same| Self { mountpoint: mountpoint.to_owned(), device: Some(same.device), ended: false }))
+    }
+
+    /// As the kernel knows it, `major:minor`.
+    pub fn device(&self) -> Option<&str> {
+        std::str::from_utf8(self.device.as_deref()?).ok()
+    }
+
+    /// Leaves it where it is, for the next daemon.
+    pub fn leave(mut self) {
+        self.ended = true;
+    }
+
     /// Unmounts, unless someone else has done so. What they may have mounted in its place stays.
     pub fn end(mut self) -> Result<(), Error> {
         self.unmount()

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::attributes::Attributes;
 use super::handles::{Directory, Handles, Snapshot};
 use super::judge::{self, Judge, Reason};
+use super::ledger::{Estate, Ledger, OpenFile};
 use super::recorder::{self, Asked, Granted, Question, Recorder};
 use super::xattr;
 use crate::access::audit::{self, AuditLog, Cache};
@@ -45,6 +46,7 @@ pub struct Operations {
     /// The kernel asks for access control lists, and goes by them.
     lists: AtomicBool,
     recorder: Recorder,
+    ledger: Ledger,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
     control: PathBuf,
 }
@@ -52,7 +54,22 @@ pub struct Operations {
 impl Operations {
     pub fn new(namespace: Arc<Namespace>, judge: Judge, audit: Arc<AuditLog>, control: PathBuf) -> Self {
         let (inodes, handles, recorder) = (Inodes::new(), Handles::default(), Recorder::new(audit));
-        Self { namespace, inodes, handles, judge, lists: AtomicBool::new(false), recorder, control }
+        let (lists, ledger) = (AtomicBool::new(false), Ledger::none());
+        Self { namespace, inodes, handles, judge, lists, recorder, ledger, control }
+    }
+
+    /// Has what the kernel is given noted for a daemon after this one, and what an earlier one gave known.
+    pub fn with_ledger(mut self, ledger: Ledger, estate: Estate) -> Self {
+        for (number, node) in estate.nodes {
+            self.inodes.restore(number, node);
+        }
+        self.handles.inherit(estate.open.into_iter());
+        self.ledger = ledger;
+        self
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub fn namespace(&self) -> &Arc<Namespace> {
@@ -161,11 +178,15 @@ impl Operations {
         let asked = self.recorded(&caller);
         let node = self.node(ino)?;
         let read = self.read(&asked, &node, deadline).await;
-        let content = match read {
-            read if !self.recorder.is_on() => read?.1,
+        let (version, content) = match read {
+            read if !self.recorder.is_on() => {
+                let (granted, content) = read?;
+                (granted.version, content)
+            }
             Ok((granted, content)) => {
+                let version = granted.version.clone();
                 self.recorder.granted(&asked, self.question_of_a_read(&node), granted, deadline).await?;
-                content
+                (version, content)
             }
             Err(refusal) => {
                 self.recorder.refused(&asked, self.question_of_a_read(&node), &refusal, deadline).await;
@@ -175,12 +196,41 @@ impl Operations {
         let size = content.bytes().len() as u64;
         // In this order: whoever tells the kernel another size from here on sees the handle.
         let handle = self.handles.add_file(ino, caller.pid, content);
+        self.ledger.opened(handle, || OpenFile { ino, opener: caller.pid, version: version.unwrap_or_default() });
         Ok(Opened { handle, doubtful_size: self.inodes.tell_size(ino, size) })
     }
 
     /// The snapshot behind an open file.
     pub fn content(&self, handle: u64) -> Result<Arc<Content>, Refusal> {
         self.handles.file(handle).ok_or(Refusal::Unknown)
+    }
+
+    /// Was it opened while an earlier daemon served, and is yet to be fetched again?
+    pub fn is_inherited(&self, handle: u64) -> bool {
+        self.handles.inherited(handle).is_some()
+    }
+
+    /// The snapshot behind a file that was opened while an earlier daemon served: the same version, from the provider.
+    /// Who has it open was judged then.
+    pub async fn recover(self: Arc<Self>, handle: u64, deadline: Instant) -> Result<Arc<Content>, Refusal> {
+        let Some(opened) = self.handles.inherited(handle) else { return self.content(handle) };
+        let node = self.node(opened.ino)?;
+        let Node::File(at, version, file) = &*node else { return Err(Refusal::Unknown) };
+        let current = self.namespace.open(&Node::File(at.clone(), version.clone(), file.clone()), deadline).await;
+        let content = match current {
+            Ok((content, document)) if document.version == opened.version => content,
+            // What cannot be asked for now may come later; what has changed is there by its version, or not at all.
+            Err(refusal @ Refusal::Failed(_)) if !refusal.is_denied_by_provider() => return Err(refusal),
+            Ok(_) | Err(_) => {
+                let named = Node::File(at.clone(), Some(opened.version.clone()), file.clone());
+                match self.namespace.open(&named, deadline).await {
+                    Ok((content, _)) => content,
+                    Err(Refusal::NoSuchEntry) => return Err(Refusal::Unknown),
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+        };
+        self.handles.restore(handle, content).ok_or(Refusal::Unknown)
     }
 
     pub async fn opendir(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<u64, Refusal> {
@@ -213,6 +263,14 @@ impl Operations {
 
     pub fn release(&self, handle: u64) {
         self.handles.remove(handle);
+        self.ledger.closed(handle);
+    }
+
+    /// The kernel has let go of a number so many times.
+    pub fn forget(&self, number: u64, count: u64) {
+        if self.inodes.forget(number, count) {
+            self.ledger.forgotten(number);
+        }
     }
 
     pub async fn getxattr(
@@ -258,7 +316,10 @@ impl Operations {
 
     /// Gives a node to the kernel: its attributes, and one more lookup to be forgotten later.
     pub fn remember(&self, found: &Found) -> Attributes {
-        let ino = self.inodes.remember(&found.node);
+        let (ino, is_new) = self.inodes.remember(&found.node);
+        if is_new {
+            self.ledger.given(ino, &found.node.inode());
+        }
         let mut attributes = self.describe(ino, found);
         if self.judge.differs_by_caller() {
             // What one caller has looked up the next may not know of: the kernel must ask for each.

@@ -43,6 +43,19 @@ struct Table {
     files: HashMap<SecretNode, Vec<u64>>,
 }
 
+impl Table {
+    fn give(&mut self, number: u64, node: Node, lookups: u64) {
+        if let Node::File(at, ..) = &node
+            && !self.by_number.contains_key(&number)
+        {
+            self.files.entry(at.clone()).or_default().push(number);
+        }
+        let new = || Known { node: Arc::new(node), lookups: AtomicU64::new(0), told: Mutex::default() };
+        let known = self.by_number.entry(number).or_insert_with(new);
+        known.lookups.fetch_add(lookups, Ordering::Relaxed);
+    }
+}
+
 /// The numbers that the kernel knows.
 pub struct Inodes {
     table: RwLock<Table>,
@@ -66,41 +79,38 @@ impl Inodes {
         Self::place(&self.read(), &node.inode())
     }
 
-    /// The number of a node, counted as given to the kernel once more.
-    pub fn remember(&self, node: &Node) -> u64 {
+    /// The number of a node, counted as given to the kernel once more; and whether it had none before.
+    pub fn remember(&self, node: &Node) -> (u64, bool) {
         let node = node.inode();
         {
             let table = self.read();
             let number = Self::place(&table, &node);
             if let Some(known) = table.by_number.get(&number) {
                 known.lookups.fetch_add(1, Ordering::Relaxed);
-                return number;
+                return (number, false);
             }
         }
         let mut table = self.write();
         let number = Self::place(&table, &node);
-        if let Node::File(at, ..) = &*node
-            && !table.by_number.contains_key(&number)
-        {
-            table.files.entry(at.clone()).or_default().push(number);
-        }
-        let known = table.by_number.entry(number).or_insert_with(|| Known {
-            node: Arc::new(node.into_owned()),
-            lookups: AtomicU64::new(0),
-            told: Mutex::default(),
-        });
-        known.lookups.fetch_add(1, Ordering::Relaxed);
-        number
+        let is_new = !table.by_number.contains_key(&number);
+        table.give(number, node.into_owned(), 1);
+        (number, is_new)
     }
 
-    /// The kernel has let go of a number `count` times.
-    pub fn forget(&self, number: u64, count: u64) {
+    /// A number that the kernel has from an earlier daemon. How often it was given is not known, so it stays until the
+    /// kernel has forgotten more than could be.
+    pub fn restore(&self, number: u64, node: Node) {
+        self.write().give(number, node, u64::MAX / 2);
+    }
+
+    /// The kernel has let go of a number `count` times. True if it has none any more.
+    pub fn forget(&self, number: u64, count: u64) -> bool {
         let mut table = self.write();
-        let Some(known) = table.by_number.get_mut(&number) else { return };
+        let Some(known) = table.by_number.get_mut(&number) else { return false };
         let left = known.lookups.get_mut();
         *left = left.saturating_sub(count);
         if *left > 0 || number == ROOT {
-            return;
+            return false;
         }
         if let Some(Known { node, .. }) = table.by_number.remove(&number)
             && let Node::File(at, ..) = &*node
@@ -111,6 +121,7 @@ impl Inodes {
                 table.files.remove(at);
             }
         }
+        true
     }
 
     /// Notes the size that the kernel is being told. Some where it may remember another, until that is
@@ -208,14 +219,14 @@ mod tests {
     fn a_path_has_the_same_number_before_and_after_it_is_forgotten() {
         let inodes = Inodes::new();
         let number = inodes.number(&scope("a"));
-        assert_eq!(inodes.remember(&scope("a")), number);
-        assert_eq!(inodes.remember(&scope("a")), number);
-        inodes.forget(number, 1);
+        assert_eq!(inodes.remember(&scope("a")), (number, true));
+        assert_eq!(inodes.remember(&scope("a")), (number, false));
+        assert!(!inodes.forget(number, 1));
         assert!(inodes.node(number).is_some());
-        inodes.forget(number, 1);
+        assert!(inodes.forget(number, 1));
         assert!(inodes.node(number).is_none());
-        assert_eq!(inodes.remember(&scope("a")), number);
-        assert_ne!(inodes.remember(&scope("b")), number);
+        assert_eq!(inodes.remember(&scope("a")), (number, true));
+        assert_ne!(inodes.remember(&scope("b")).0, number);
     }
 
     #[test]
@@ -226,9 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn a_number_of_an_earlier_daemon_stays_whatever_is_forgotten_of_it() {
+        let inodes = Inodes::new();
+        let number = inodes.number(&scope("a"));
+        inodes.restore(number, scope("a"));
+        assert_eq!(inodes.remember(&scope("a")), (number, false));
+        assert!(!inodes.forget(number, 1_000_000));
+        assert_eq!(inodes.node(number).as_deref(), Some(&scope("a")));
+    }
+
+    #[test]
     fn a_size_that_changed_is_in_doubt_until_it_is_settled() {
         let inodes = Inodes::new();
-        let number = inodes.remember(&scope("a"));
+        let (number, _) = inodes.remember(&scope("a"));
         assert_eq!(inodes.tell_size(number, 5), None);
         assert_eq!(inodes.tell_size(number, 5), None);
         let first = inodes.tell_size(number, 6).unwrap();

@@ -10,6 +10,7 @@ mod as_root {
     #[cfg(feature = "gcp")]
     mod google_identities;
     mod grants;
+    mod handover;
     #[cfg(feature = "aws")]
     mod iam;
     #[cfg(feature = "aws")]

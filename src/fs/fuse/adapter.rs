@@ -20,6 +20,7 @@ use super::reply::Reply;
 use super::wire::{Notice, Operation, Request};
 use crate::access::Caller;
 use crate::cache::Failure;
+use crate::fs::handles::Directory;
 use crate::fs::operations::{GRACE, Opened, Operations};
 use crate::tree::Refusal;
 
@@ -56,9 +57,9 @@ impl Adapter {
         let asking = || Asking { reply: Reply::new(device, unique), unique, node, caller, device: Arc::clone(device) };
         match operation {
             // These have no answer.
-            Ok(Operation::Forget { lookups }) => self.operations.inodes.forget(node, lookups),
+            Ok(Operation::Forget { lookups }) => self.operations.forget(node, lookups),
             Ok(Operation::BatchForget(all)) => {
-                all.into_iter().for_each(|(node, lookups)| self.operations.inodes.forget(node, lookups));
+                all.into_iter().for_each(|(node, lookups)| self.operations.forget(node, lookups));
             }
             Ok(Operation::Interrupt { unique: of }) => self.interrupt(unique, of),
             Ok(operation) => self.dispatch(operation, asking()),
@@ -84,27 +85,31 @@ impl Adapter {
             }
             Operation::Open => self.open(asking),
             Operation::Read { handle, offset, size } => match operations.content(handle) {
-                Err(refusal) => asking.reply.refused(&refusal),
-                Ok(content) => {
-                    let bytes = content.bytes();
-                    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-                    let end = start.saturating_add(size as usize).min(bytes.len());
-                    asking.reply.bytes(bytes.get(start..end).unwrap_or_default());
+                Ok(content) => asking.reply.part(content.bytes(), offset, size),
+                Err(_) if operations.is_inherited(handle) => {
+                    let deadline = operations.deadline(asking.node);
+                    let work = operations.recover(handle, deadline);
+                    self.answer(asking, deadline, work, move |reply, content| {
+                        reply.part(content.bytes(), offset, size);
+                    });
                 }
+                Err(refusal) => asking.reply.refused(&refusal),
             },
             Operation::Release { handle } | Operation::ReleaseDir { handle } => {
                 operations.release(handle);
                 asking.reply.done();
             }
             Operation::OpenDir => self.opendir(asking),
-            Operation::ReadDir { handle, offset, size } => match operations.directory(handle) {
-                Ok(listed) => directory::names(&operations, &listed, asking.node, offset, size, asking.reply),
-                Err(refusal) => asking.reply.refused(&refusal),
-            },
-            Operation::ReadDirPlus { handle, offset, size } => match operations.directory(handle) {
-                Ok(listed) => directory::all(&operations, &listed, asking.node, offset, size, asking.reply),
-                Err(refusal) => asking.reply.refused(&refusal),
-            },
+            Operation::ReadDir { handle, offset, size } => {
+                self.list(asking, handle, move |operations, listed, ino, reply| {
+                    directory::names(operations, listed, ino, offset, size, reply);
+                })
+            }
+            Operation::ReadDirPlus { handle, offset, size } => {
+                self.list(asking, handle, move |operations, listed, ino, reply| {
+                    directory::all(operations, listed, ino, offset, size, reply);
+                });
+            }
             Operation::GetXattr { name, size } => {
                 let deadline = operations.deadline(asking.node);
                 let work = operations.getxattr(asking.caller, asking.node, name.to_owned(), deadline);
@@ -136,7 +141,7 @@ impl Adapter {
         let giver = Arc::clone(&self.operations);
         self.answer(asking, deadline, work, move |reply, found| {
             if !reply.entry(&found) {
-                giver.inodes.forget(found.ino, 1);
+                giver.forget(found.ino, 1);
             }
         });
     }
@@ -179,6 +184,28 @@ impl Adapter {
             if !reply.opened(handle, FopenFlags::empty()) {
                 giver.release(handle);
             }
+        });
+    }
+
+    /// A directory that an earlier daemon opened is listed anew.
+    fn list(
+        &self,
+        asking: Asking,
+        handle: u64,
+        give: impl FnOnce(&Operations, &Directory, u64, Reply) + Send + 'static,
+    ) {
+        let (operations, ino) = (Arc::clone(&self.operations), asking.node);
+        if let Ok(listed) = operations.directory(handle) {
+            return give(&operations, &listed, ino, asking.reply);
+        }
+        let deadline = operations.deadline(ino);
+        let work = Arc::clone(&operations).opendir(asking.caller, ino, deadline);
+        self.answer(asking, deadline, work, move |reply, handle| {
+            match operations.directory(handle) {
+                Ok(listed) => give(&operations, &listed, ino, reply),
+                Err(refusal) => reply.refused(&refusal),
+            }
+            operations.release(handle);
         });
     }
 

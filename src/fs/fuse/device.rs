@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use rustix::ioctl::{self, Updater, opcode};
@@ -13,26 +14,43 @@ const CLONE: ioctl::Opcode = opcode::read::<u32>(229, 0);
 
 /// One descriptor. A request must be answered through the one that it was read from.
 #[derive(Debug)]
-pub struct Device(OwnedFd);
+pub struct Device {
+    descriptor: OwnedFd,
+    is_left: AtomicBool,
+}
 
 impl Device {
     pub fn new(descriptor: OwnedFd) -> Self {
-        Self(descriptor)
+        Self { descriptor, is_left: AtomicBool::new(false) }
+    }
+
+    /// From here on it is the next daemon's to answer what is not answered yet.
+    pub fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
     }
 
     /// Another descriptor of the same mount, with a queue of its own for what it reads.
     pub fn again(&self) -> io::Result<Self> {
         let new = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
-        let mut of = u32::try_from(self.0.as_raw_fd()).map_err(io::Error::other)?;
+        let mut of = u32::try_from(self.descriptor.as_raw_fd()).map_err(io::Error::other)?;
         // SAFETY: this call reads a descriptor's number from the u32 that it is given, and writes nothing.
         unsafe { ioctl::ioctl(&new, Updater::<CLONE, u32>::new(&mut of)) }?;
-        Ok(Self(new.into()))
+        Ok(Self::new(new.into()))
+    }
+
+    /// The same descriptor once more, to be kept.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.descriptor.try_clone()
     }
 
     /// Waits for the next message. None once there is no mount any more.
     pub fn read<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
         loop {
-            match rustix::io::read(&self.0, &mut *buffer) {
+            match rustix::io::read(&self.descriptor, &mut *buffer) {
                 Ok(length) => return Ok(Some(buffer.get(..length).unwrap_or_default())),
                 // NOENT: whoever asked was gone before the message was read.
                 Err(Errno::NOENT | Errno::INTR | Errno::AGAIN) => {}
@@ -69,7 +87,7 @@ impl Device {
 
     fn write(&self, header: [u8; wire::HEADER], bytes: &[u8]) -> io::Result<()> {
         // All or nothing, by the kernel's rules.
-        rustix::io::writev(self.0.as_fd(), &[IoSlice::new(&header), IoSlice::new(bytes)])?;
+        rustix::io::writev(self.descriptor.as_fd(), &[IoSlice::new(&header), IoSlice::new(bytes)])?;
         Ok(())
     }
 }

@@ -43,13 +43,13 @@ pub fn all(operations: &Operations, directory: &Directory, ino: u64, offset: u64
             if entry.is_some()
                 && let Some(number) = given.pop()
             {
-                operations.inodes.forget(number, 1);
+                operations.forget(number, 1);
             }
             break;
         }
     }
     if !reply.entries(&answer) {
-        given.into_iter().for_each(|number| operations.inodes.forget(number, 1));
+        given.into_iter().for_each(|number| operations.forget(number, 1));
     }
 }
 

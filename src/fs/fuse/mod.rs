@@ -16,4 +16,4 @@ mod reply;
 mod session;
 mod wire;
 
-pub use session::start;
+pub use session::{Beginning, Session, can_resume, start};

@@ -11,7 +11,7 @@ use crate::fs::attributes::Attributes;
 use crate::fs::errno;
 use crate::tree::Refusal;
 
-/// Dropped unused, it answers EIO: whoever asked is not left waiting. Every answer returns false where nobody
+/// Dropped unused, it answers EIO: whoever asked is not left waiting, unless the next daemon is to answer. Every answer returns false where nobody
 /// waits for it any more, and what the kernel was given by it, it does not have.
 #[derive(Debug)]
 pub struct Reply {
@@ -38,6 +38,13 @@ impl Reply {
     pub fn bytes(mut self, bytes: &[u8]) -> bool {
         self.is_given = true;
         note(self.device.answer(self.unique, bytes))
+    }
+
+    /// What there is of the bytes from `offset` on, `size` at the most.
+    pub fn part(self, bytes: &[u8], offset: u64, size: u32) {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let end = start.saturating_add(size as usize).min(bytes.len());
+        self.bytes(bytes.get(start..end).unwrap_or_default());
     }
 
     pub fn done(self) {
@@ -76,7 +83,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.is_given {
+        if !self.is_given && !self.device.is_left() {
             note(self.device.refuse(self.unique, libc::EIO));
         }
     }

@@ -24,19 +24,74 @@ use crate::tree::Node;
 /// nothing on small machines.
 const THREADS: usize = 2;
 
-/// Serves a mounted `/dev/fuse` descriptor until it is unmounted. The receiver gets the outcome.
+/// How we come by the kernel's end of a mount.
+pub enum Beginning {
+    /// It has just been mounted.
+    New(OwnedFd),
+    /// An earlier daemon served it through these, and agreed with the kernel on these flags.
+    Resumed { descriptors: Vec<OwnedFd>, flags: u64 },
+}
+
+/// A mount that is served.
+pub struct Session {
+    /// Gets the outcome once it is unmounted.
+    pub end: oneshot::Receiver<io::Result<()>>,
+    /// What a later daemon can go on with; none where the kernel cannot have that.
+    pub descriptors: Vec<OwnedFd>,
+    /// What was agreed on with the kernel.
+    pub flags: u64,
+    devices: Vec<Arc<Device>>,
+}
+
+impl Session {
+    /// What is not answered yet is left to the next daemon.
+    pub fn leave(&self) {
+        self.devices.iter().for_each(|device| device.leave());
+    }
+}
+
+/// Could a daemon that has access control lists to show, or has none, go on with a connection on which these flags
+/// were agreed?
+pub fn can_resume(flags: u64, has_lists: bool) -> bool {
+    // The kernel judges by lists, or not, for as long as the connection lives.
+    InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_POSIX_ACL) == has_lists
+}
+
+/// Serves the kernel until the mount is gone.
 pub fn start(
     operations: Arc<Operations>,
-    device: OwnedFd,
+    beginning: Beginning,
     runtime: Handle,
     changes: Receiver<ValueChange>,
-) -> io::Result<oneshot::Receiver<io::Result<()>>> {
-    let device = Arc::new(Device::new(device));
-    shake_hands(&device, &operations)?;
-    let devices = descriptors(device);
+) -> io::Result<Session> {
+    let (first, mut others, flags, is_resumed) = match beginning {
+        Beginning::New(device) => {
+            let device = Arc::new(Device::new(device));
+            let flags = shake_hands(&device, &operations)?;
+            (device, Vec::new(), flags, false)
+        }
+        Beginning::Resumed { descriptors, flags } => {
+            use_of(&operations, InitFlags::from_bits_retain(flags));
+            let mut devices = descriptors.into_iter().map(|descriptor| Arc::new(Device::new(descriptor)));
+            let first = devices.next().ok_or_else(|| io::Error::other("no descriptor"))?;
+            (first, devices.collect(), flags, true)
+        }
+    };
+    let sends_again = InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_HAS_RESEND);
+    let (devices, kept) = if sends_again {
+        let missing = (THREADS - 1).saturating_sub(others.len());
+        others.extend(more(&first, missing));
+        others.push(first);
+        let kept = others.iter().map(|device| device.duplicate()).collect::<io::Result<Vec<_>>>()?;
+        (others, kept)
+    } else {
+        unread(first)?
+    };
     let Some(first) = devices.first().map(Arc::clone) else { return Err(io::Error::other("no descriptor")) };
+    let again = Arc::clone(&first);
     let adapter = Arc::new(Adapter::new(Arc::clone(&operations), runtime, devices.clone()));
     thread::Builder::new().name("hushfs-notify".into()).spawn(move || tell(&operations, &first, &changes))?;
+    let all = devices.clone();
     let serving = devices.into_iter().enumerate().map(|(number, device)| {
         let adapter = Arc::clone(&adapter);
         thread::Builder::new().name(format!("hushfs-serve-{number}")).spawn(move || serve(&adapter, &device))
@@ -49,19 +104,29 @@ pub fn start(
         // The receiver is gone only when the process is ending anyway.
         let _ = ended.send(outcome);
     })?;
-    Ok(end)
+    if is_resumed && sends_again {
+        again.notify(Notice::SendAgain)?;
+    }
+    Ok(Session { end, descriptors: kept, flags, devices: all })
 }
 
 /// One for each thread, so that each has a queue of its own; where the device may not be opened again, one for all.
-fn descriptors(first: Arc<Device>) -> Vec<Arc<Device>> {
-    let others = (1..THREADS).map(|_| first.again().map_or_else(|_| Arc::clone(&first), Arc::new));
-    let mut all: Vec<_> = others.collect();
-    all.push(first);
-    all
+fn more(first: &Arc<Device>, count: usize) -> impl Iterator<Item = Arc<Device>> {
+    (0..count).map(|_| first.again().map_or_else(|_| Arc::clone(first), Arc::new))
 }
 
-/// Answers the kernel's first message.
-fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<()> {
+/// Where the kernel does not send again what a dead daemon had read, nothing is read from the descriptor that is
+/// kept: a request ends, with an error, with the descriptor that it was read from. What we serve through, and what
+/// is kept.
+fn unread(first: Arc<Device>) -> io::Result<(Vec<Arc<Device>>, Vec<OwnedFd>)> {
+    match (0..THREADS).map(|_| first.again().map(Arc::new)).collect::<io::Result<Vec<_>>>() {
+        Ok(devices) => Ok((devices, vec![first.duplicate()?])),
+        Err(_) => Ok((vec![Arc::clone(&first); THREADS], Vec::new())),
+    }
+}
+
+/// Answers the kernel's first message; what both sides can.
+fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<u64> {
     let mut buffer = vec![0; LARGEST_REQUEST];
     loop {
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "it was unmounted at once");
@@ -88,7 +153,7 @@ fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<()> 
                     return Err(gone());
                 }
                 use_of(operations, InitFlags::from_bits_retain(flags));
-                return Ok(());
+                return Ok(flags);
             }
         }
     }
@@ -99,7 +164,8 @@ fn wanted(operations: &Operations) -> InitFlags {
     let always = InitFlags::FUSE_PARALLEL_DIROPS
         | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
         | InitFlags::FUSE_DO_READDIRPLUS
-        | InitFlags::FUSE_READDIRPLUS_AUTO;
+        | InitFlags::FUSE_READDIRPLUS_AUTO
+        | InitFlags::FUSE_HAS_RESEND;
     // The kernel then asks for each file's list, and goes by it.
     if operations.wants_lists() { always | InitFlags::FUSE_POSIX_ACL } else { always }
 }

@@ -10,6 +10,8 @@ pub enum Notice<'a> {
     Attributes { ino: u64 },
     /// A directory has no such entry any more, or another by that name.
     Entry { parent: u64, name: &'a OsStr },
+    /// What was read and not answered is to be sent again: whoever read it is gone.
+    SendAgain,
 }
 
 impl Notice<'_> {
@@ -18,6 +20,7 @@ impl Notice<'_> {
         match self {
             Self::Attributes { .. } => 2,
             Self::Entry { .. } => 3,
+            Self::SendAgain => 7,
         }
     }
 
@@ -34,6 +37,7 @@ impl Notice<'_> {
                 let head = [parent.to_ne_bytes().as_slice(), &length.to_ne_bytes(), &flags.to_ne_bytes()].concat();
                 [head.as_slice(), name.as_bytes(), &[0]].concat()
             }
+            Self::SendAgain => Vec::new(),
         }
     }
 }

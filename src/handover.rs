@@ -1,0 +1,192 @@
+//! What outlives the process: the kernel's end of the mount, which systemd keeps in the unit's file descriptor store
+//! (`FileDescriptorStoreMax=`). While it is kept the mount lives, and whoever asks for a file waits for the next
+//! daemon, which goes on where this one ended.
+
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use sd_notify::NotifyState;
+
+/// A connection to the kernel, and what both sides agreed on.
+#[derive(Debug)]
+pub struct Connection {
+    pub descriptors: Vec<OwnedFd>,
+    /// What the kernel holds of the daemon: a [`Ledger`](crate::fs::ledger::Ledger).
+    pub ledger: Option<OwnedFd>,
+    pub terms: Terms,
+}
+
+/// What a later daemon must know of a connection, and keep to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The mount's device, `major:minor`.
+    pub device: String,
+    /// What the kernel and we agreed on, as FUSE numbers it.
+    pub flags: u64,
+    pub allow_other: bool,
+    /// For whose daemon it was mounted.
+    pub uid: u32,
+}
+
+const PREFIX: &str = "hushfs";
+/// After the name of a connection: the ledger of it.
+const LEDGER: &str = "-ledger";
+
+/// So often systemd is asked, where somebody ends who asks.
+const ATTEMPTS: usize = 5;
+
+impl Terms {
+    /// What the descriptors are called in the store, where a name may be all but `:` and control characters.
+    fn to_name(&self) -> String {
+        let Self { device, flags, allow_other, uid } = self;
+        format!("{PREFIX}-{}-{flags:x}-{}-{uid}", device.replace(':', "."), u8::from(*allow_other))
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
+        let (device, flags, other, uid) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let terms = Self {
+            device: device.replace('.', ":"),
+            flags: u64::from_str_radix(flags, 16).ok()?,
+            allow_other: other == "1",
+            uid: uid.parse().ok()?,
+        };
+        (terms.to_name() == name && parts.next().is_none()).then_some(terms)
+    }
+}
+
+/// What systemd kept of the daemon before this one. To be called once, early: nothing else may own these numbers.
+pub fn take_over() -> Option<Connection> {
+    let passed = sd_notify::listen_fds_with_names().ok()?;
+    let mut kept: Option<Connection> = None;
+    for (number, name) in passed {
+        // SAFETY: systemd passes these numbers to this process alone, and nobody else here takes them.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+        // What it started with is nothing for programs that it starts.
+        let _ = fcntl_setfd(&descriptor, FdFlags::CLOEXEC);
+        let (of, is_ledger) = name.strip_suffix(LEDGER).map_or((name.as_str(), false), |of| (of, true));
+        let Some(terms) = Terms::from_name(of) else { continue };
+        let kept =
+            kept.get_or_insert_with(|| Connection { descriptors: Vec::new(), ledger: None, terms: terms.clone() });
+        if kept.terms != terms {
+            forget(&terms);
+        } else if is_ledger {
+            kept.ledger = Some(descriptor);
+        } else {
+            kept.descriptors.push(descriptor);
+        }
+    }
+    kept.filter(|kept| !kept.descriptors.is_empty())
+}
+
+/// Has systemd keep the connection's descriptors. Without systemd, or without a store, nobody takes notice.
+pub fn keep(terms: &Terms, descriptors: &[OwnedFd], ledger: Option<&OwnedFd>) {
+    let name = terms.to_name();
+    let ask = |name: &str, descriptors: &[BorrowedFd<'_>]| {
+        let asked = sd_notify::notify_with_fds(&[NotifyState::FdStore, NotifyState::FdName(name)], descriptors);
+        if let Err(error) = asked {
+            tracing::warn!("systemd cannot be asked to keep the mount over a crash: {error}");
+        }
+    };
+    ask(&name, &descriptors.iter().map(AsFd::as_fd).collect::<Vec<_>>());
+    if let Some(ledger) = ledger {
+        ask(&(name + LEDGER), &[ledger.as_fd()]);
+    }
+}
+
+/// May there be somebody who keeps descriptors?
+pub fn is_possible() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Has systemd let go of a connection.
+pub fn forget(terms: &Terms) {
+    let name = terms.to_name();
+    for name in [&format!("{name}{LEDGER}"), &name] {
+        // Where there is nobody to tell there is nothing that was kept.
+        let _ = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+    }
+}
+
+/// Is this unit being stopped in order to be started again, with what it keeps? Asks systemd, which takes a moment;
+/// no where it does not say.
+pub fn is_for_a_restart() -> bool {
+    if !is_possible() {
+        return false;
+    }
+    let Some(unit) = own_unit() else { return false };
+    let jobs = systemctl(&["list-jobs", "--no-legend", "--plain", "--no-pager"]);
+    let kept = systemctl(&["show", "--property=NFileDescriptorStore", "--value", &unit]);
+    restarts(&jobs, &unit) && kept.trim().parse::<u32>().is_ok_and(|kept| kept > 0)
+}
+
+/// What it says; nothing where it cannot be asked.
+fn systemctl(arguments: &[&str]) -> String {
+    for _ in 0..ATTEMPTS {
+        let mut command = Command::new("systemctl");
+        let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let Ok(output) = output else { return String::new() };
+        // The signal that stops the unit is for all of its processes, unless it has `KillMode=mixed`.
+        if output.status.signal().is_none() {
+            return String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+    }
+    String::new()
+}
+
+/// Does a list of jobs have one that restarts the unit?
+fn restarts(jobs: &str, unit: &str) -> bool {
+    jobs.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some(unit) && words.next() == Some("restart")
+    })
+}
+
+fn own_unit() -> Option<String> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    groups.lines().find_map(unit_of_group)
+}
+
+/// From a line of `/proc/PID/cgroup`: `0::/system.slice/hushfs.service`.
+fn unit_of_group(line: &str) -> Option<String> {
+    let path = line.splitn(3, ':').nth(2)?;
+    path.rsplit('/').find(|name| name.ends_with(".service")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_come_back_from_the_name_in_the_store() {
+        let terms = Terms { device: "0:52".into(), flags: 0x10_0014_c009, allow_other: true, uid: 1000 };
+        let name = terms.to_name();
+        assert!(!name.contains(':') && name.len() < 255, "{name}");
+        assert_eq!(Terms::from_name(&name), Some(terms));
+        for other in
+            ["", "hushfs", "hushfs-0.52", "hushfs-0.52-x-1-0", "hushfs-0.52-1-2-0", "stored", "hushfs-0.52-1-1-0-7"]
+        {
+            assert_eq!(Terms::from_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_restart_of_this_unit_is_one() {
+        let jobs = "  8 other.service restart running\n 12 hushfs.service restart running\n";
+        assert!(restarts(jobs, "hushfs.service"));
+        assert!(!restarts(jobs, "fs.service"));
+        assert!(!restarts(" 12 hushfs.service stop running\n", "hushfs.service"));
+        assert!(!restarts("No jobs running.\n", "hushfs.service"));
+    }
+
+    #[test]
+    fn the_unit_is_the_innermost_service_of_the_control_group() {
+        assert_eq!(unit_of_group("0::/system.slice/hushfs.service").as_deref(), Some("hushfs.service"));
+        let user = "1:name=systemd:/user.slice/user@1000.service/app.slice/hushfs@a.service";
+        assert_eq!(unit_of_group(user).as_deref(), Some("hushfs@a.service"));
+        assert_eq!(unit_of_group("0::/"), None);
+        assert_eq!(unit_of_group("nonsense"), None);
+    }
+}

@@ -1,0 +1,189 @@
+//! A daemon that dies, or is restarted, under a real systemd that keeps its end of the mount: nobody sees
+//! `Transport endpoint is not connected`.
+
+use crate::support::daemon::Place;
+use crate::support::machine::Machine;
+
+/// hushfs.service as it is to be installed, as far as this is about it.
+const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\
+     [Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n\
+     FileDescriptorStoreMax=16\nRestart=on-failure\nRestartSec=300ms\n";
+
+fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
+    let machine = Machine::new(place);
+    machine.hushfs(settings);
+    machine.unit("hushfs.service", UNIT);
+    for name in ["db", "other"] {
+        machine.secret(name, "value");
+    }
+    machine
+}
+
+const KILL: &str = "kill -KILL $(systemctl show --property=MainPID --value hushfs.service)";
+
+#[test]
+fn after_a_sigkill_every_reader_is_answered_and_the_mount_is_the_same() {
+    let place = Place::new();
+    let results = machine(&place, "").run(&format!(
+        "cat /secrets/prod/db/KEY
+        cd /secrets/prod
+        grep ' /secrets ' /proc/self/mountinfo >/results/before
+        for round in 1 2 3; do
+            {KILL}
+            # Nobody serves it now: these wait for the next daemon.
+            cat /secrets/prod/db/KEY >/results/gap-$round
+            cat db/KEY >/results/below-$round
+            ls /secrets/prod >/results/list-$round
+        done
+        grep ' /secrets ' /proc/self/mountinfo >/results/after"
+    ));
+    for round in 1..=3 {
+        assert_eq!(results.file(&format!("gap-{round}")), "value");
+        assert_eq!(results.file(&format!("below-{round}")), "value");
+        assert_eq!(results.file(&format!("list-{round}")), "db\nother\n");
+    }
+    assert_eq!(results.file("before"), results.file("after"));
+}
+
+/// The folder of `stuck` is on a file system that hangs while its own daemon is stopped.
+const STUCK: &str =
+    "[scopes.stuck]\nprovider = \"local\"\npath = \"/disk/prod/db\"\nallow_plaintext = true\ntimeout = \"60s\"\n";
+
+#[test]
+fn a_request_that_the_dead_daemon_had_read_is_answered_by_the_next() {
+    let place = Place::new();
+    let machine = machine(&place, STUCK);
+    machine.write(
+        "etc/hushfs/disk.toml",
+        "mountpoint = \"/disk\"\n[scopes.prod]\nprovider = \"local\"\npath = \"/var/lib/store\"\nallow_plaintext = true\n",
+    );
+    machine.unit(
+        "disk.service",
+        "[Unit]\nBefore=hushfs.service\n[Service]\nType=notify\n\
+         ExecStartPre=/bin/mkdir -p /disk\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/disk.toml\n",
+    );
+    machine.unit("hushfs.service", &UNIT.replace("[Unit]\n", "[Unit]\nRequires=disk.service\n"));
+    let results = machine.run(&format!(
+        "disk=$(systemctl show --property=MainPID --value disk.service)
+        kill -STOP $disk
+        cat /secrets/stuck/KEY/value >/results/read &
+        reader=$!
+        # Time for it to ask, and to wait for the file system that hangs.
+        sleep 1
+        {KILL}
+        kill -CONT $disk
+        wait $reader"
+    ));
+    assert_eq!(results.file("read"), "value");
+}
+
+#[test]
+fn a_restart_leaves_the_mount_to_the_next_daemon_and_a_stop_takes_it_away() {
+    let place = Place::new();
+    let results = machine(&place, "").run(
+        "cd /secrets/prod
+        grep ' /secrets ' /proc/self/mountinfo >/results/before
+        (for n in $(seq 200); do cat /secrets/prod/db/KEY || echo lost; done) >/results/reads &
+        reader=$!
+        systemctl restart hushfs.service
+        systemctl restart hushfs.service
+        cat db/KEY >/results/below
+        grep ' /secrets ' /proc/self/mountinfo >/results/after
+        wait $reader
+        cd /
+        systemctl stop hushfs.service
+        ! grep ' /secrets ' /proc/self/mountinfo
+        systemctl show --property=NFileDescriptorStore --value hushfs.service >/results/kept",
+    );
+    assert_eq!(results.file("before"), results.file("after"));
+    assert_eq!(results.file("below"), "value");
+    assert_eq!(results.file("reads"), "value".repeat(200));
+    assert_eq!(results.file("kept"), "0\n");
+}
+
+/// Opens a file, reads one byte, waits to be told, and reads the rest.
+const HOLDER: &str = "exec 3</secrets/prod/db/KEY; dd bs=1 count=1 status=none <&3; touch /run/open; \
+     until [ -e /run/go-on ]; do sleep 0.1; done; cat <&3";
+
+#[test]
+fn a_file_that_is_open_over_a_crash_reads_on_as_it_was() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.write("holder", HOLDER);
+    let results = machine.run(&format!(
+        "sh /holder >/results/held &
+        holder=$!
+        until [ -e /run/open ]; do sleep 0.1; done
+        cd /secrets/prod/db
+        {KILL}
+        cat KEY >/results/from-below
+        exec 4</secrets/prod/db/KEY
+        systemctl restart hushfs.service
+        cat <&4 >/results/over-a-restart
+        touch /run/go-on
+        wait $holder
+        ls . >/results/listed"
+    ));
+    assert_eq!(results.file("held"), "value");
+    assert_eq!(results.file("from-below"), "value");
+    assert_eq!(results.file("over-a-restart"), "value");
+    assert_eq!(results.file("listed"), "KEY\n");
+}
+
+#[test]
+fn a_file_of_a_version_that_is_gone_is_stale_and_never_another_version() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.write("holder", HOLDER);
+    let results = machine.run(&format!(
+        "sh /holder >/results/held 2>/results/told &
+        holder=$!
+        until [ -e /run/open ]; do sleep 0.1; done
+        echo '{{\"KEY\":\"other\"}}' >/var/lib/store/db.json
+        {KILL}
+        cat /secrets/prod/db/KEY >/results/new
+        touch /run/go-on
+        ! wait $holder"
+    ));
+    assert_eq!(results.file("new"), "other");
+    assert_eq!(results.file("held"), "v", "what was read before");
+    assert!(results.file("told").contains("Stale file handle"), "{}", results.file("told"));
+}
+
+#[test]
+fn where_no_daemon_comes_back_readers_are_told_and_the_next_start_mends_it() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.unit("hushfs.service", &UNIT.replace("StartLimitIntervalSec=0", "StartLimitBurst=3"));
+    let results = machine.run(&format!(
+        "cat /secrets/prod/db/KEY
+        mv /etc/hushfs/hushfs.toml /etc/hushfs/aside
+        {KILL}
+        # Once systemd has given the unit up it lets go of the mount.
+        ! cat /secrets/prod/db/KEY 2>/results/told
+        until systemctl is-failed hushfs.service; do sleep 0.1; done
+        mv /etc/hushfs/aside /etc/hushfs/hushfs.toml
+        systemctl reset-failed hushfs.service
+        systemctl start hushfs.service
+        cat /secrets/prod/db/KEY >/results/mended"
+    ));
+    let told = results.file("told");
+    assert!(told.contains("not connected") || told.contains("Software caused connection abort"), "{told}");
+    assert_eq!(results.file("mended"), "value");
+}
+
+#[test]
+fn a_mount_that_cannot_show_what_the_configuration_now_grants_is_replaced() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    let granted = "[[grant]]\nprincipals = [\"user:worker\"]\nactions = [\"read\"]\nresources = [\"prod/db\"]\n";
+    machine.write("etc/hushfs/granted", granted);
+    machine.service("worker.service", "User=worker", "/bin/cat /secrets/prod/db/KEY");
+    let results = machine.run(
+        "cat /etc/hushfs/granted >>/etc/hushfs/hushfs.toml
+        systemctl restart hushfs.service
+        systemctl start worker.service",
+    );
+    assert!(results.file("journal").contains("is replaced"), "{}", results.file("journal"));
+    assert_eq!(results.said("worker.service").as_deref(), Some("value"));
+}
