@@ -3,6 +3,8 @@
 mod check;
 mod completions;
 mod configuration;
+mod env;
+mod exec;
 mod exit;
 mod man;
 mod mount;
@@ -11,6 +13,7 @@ mod status;
 #[cfg(feature = "local")]
 mod store;
 mod unmount;
+mod variables;
 mod why;
 
 use std::path::PathBuf;
@@ -43,6 +46,8 @@ pub enum Command {
     Status(status::StatusCommand),
     Check(check::Check),
     Why(why::Why),
+    Exec(exec::Exec),
+    Env(env::Env),
     Completions(completions::Completions),
     Man(man::Man),
     /// The local encrypted store: a folder of age-encrypted files
@@ -74,6 +79,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Store(args) => store::run(args, &source),
         Command::Check(check) => check.run(&source),
         Command::Why(why) => why.run(),
+        Command::Exec(exec) => exec.run(&source),
+        Command::Env(env) => env.run(&source),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

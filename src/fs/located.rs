@@ -16,6 +16,11 @@ pub struct Located {
     pub names: Vec<OsString>,
 }
 
+/// Where mounts of ours are.
+pub fn mounts() -> io::Result<Vec<PathBuf>> {
+    mountinfo::of_kind(TYPE.as_bytes())
+}
+
 /// Looks the path up as far as it is outside of the mount, and takes the rest by its spelling: nothing is asked of
 /// the daemon. None where it is in no mount of ours.
 pub fn locate(path: &Path) -> io::Result<Option<Located>> {

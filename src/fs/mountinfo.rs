@@ -23,6 +23,14 @@ pub fn topmost(mountpoint: &Path) -> io::Result<Option<Mounted>> {
     Ok(lines.rfind(|(point, _)| point == mountpoint).map(|(_, mounted)| mounted))
 }
 
+/// Where whole file systems of a type are mounted.
+pub fn of_kind(kind: &[u8]) -> io::Result<Vec<PathBuf>> {
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let lines = table.split(|&byte| byte == b'\n').filter_map(parse);
+    let wanted = lines.filter(|(_, mounted)| mounted.kind == kind && mounted.root == Path::new("/"));
+    Ok(wanted.map(|(point, _)| point).collect())
+}
+
 /// The mount that a path is in, by its spelling: where, and what. The path is absolute and has no `..`.
 pub fn holding(path: &Path) -> io::Result<Option<(PathBuf, Mounted)>> {
     let table = std::fs::read("/proc/self/mountinfo")?;

@@ -29,6 +29,7 @@ mod control_socket;
 mod cost;
 #[cfg(feature = "databricks")]
 mod databricks;
+mod environment;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(feature = "aws")]
