@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderName};
-use reqwest::{Certificate, Identity, Method, Request};
+use reqwest::{Certificate, Identity, Request};
 use zeroize::Zeroizing;
 
 use super::text::reasons;
@@ -139,7 +139,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request) -> Result<Reply, Trouble> {
-        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_read = matches!(request.method().as_str(), "GET" | "HEAD" | "LIST");
         let again = request.try_clone().filter(|_| is_read);
         let mut answer = self.http.execute(request).await;
         // One more try where a connection went stale; a request that may have had an effect is not repeated.

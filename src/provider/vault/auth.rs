@@ -10,10 +10,10 @@ use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
 use vaultrs::api::sys::requests::UnwrapRequest;
 use zeroize::Zeroizing;
 
-use super::files::{self, Openness, Stamp};
-use super::transport::{Reply, Transport};
+use super::transport::Transport;
 use super::{error, value};
 use crate::config::{VaultAuth, VaultSettings};
+use crate::provider::rest::{self, Openness, Reply, Stamp};
 use crate::provider::{Error, ErrorKind};
 use crate::secret::Secret;
 
@@ -53,8 +53,8 @@ pub(super) struct Unwrapped {
 pub(super) async fn tls_identity(settings: &VaultSettings) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     match &settings.auth {
         VaultAuth::Cert { cert_file, key_file, .. } => {
-            let (mut pem, _) = files::whole("key_file", key_file, Openness::Private).await?;
-            let (certificate, _) = files::whole("cert_file", cert_file, Openness::Any).await?;
+            let (mut pem, _) = rest::whole("key_file", key_file, Openness::Private).await?;
+            let (certificate, _) = rest::whole("cert_file", cert_file, Openness::Any).await?;
             pem.push(b'\n');
             pem.extend_from_slice(&certificate);
             Ok(Some(pem))
@@ -74,8 +74,8 @@ pub(super) async fn login(
     match auth {
         VaultAuth::Token { file } => token(file.as_deref()).await,
         VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped } => {
-            let (role_id, _) = files::word("role_id_file", role_id_file, Openness::Any).await?;
-            let (written, _) = files::word("secret_id_file", secret_id_file, Openness::Private).await?;
+            let (role_id, _) = rest::word("role_id_file", role_id_file, Openness::Any).await?;
+            let (written, _) = rest::word("secret_id_file", secret_id_file, Openness::Private).await?;
             let secret_id = if *wrapped {
                 if unwrapped.as_ref().is_none_or(|it| it.wrapping_token.expose() != written.expose()) {
                     let secret_id = unwrap(transport, &written, secret_id_file).await?;
@@ -90,14 +90,14 @@ pub(super) async fn login(
             granted(&call, &transport.ask(&call, None, request).await?)
         }
         VaultAuth::Kubernetes { mount, role, token_file } => {
-            let (jwt, _) = files::word("token_file", token_file, Openness::Any).await?;
+            let (jwt, _) = rest::word("token_file", token_file, Openness::Any).await?;
             let request =
                 LoginWithKubernetesRequest { mount: mount.clone(), role: role.clone(), jwt: text(jwt.expose()) };
             let call = format!("Kubernetes login at `{mount}` as the role `{role}`");
             granted(&call, &transport.ask(&call, None, request).await?)
         }
         VaultAuth::Jwt { mount, role, token_file } => {
-            let (jwt, _) = files::word("token_file", token_file, Openness::Any).await?;
+            let (jwt, _) = rest::word("token_file", token_file, Openness::Any).await?;
             let request = JWTLoginRequest { mount: mount.clone(), role: Some(role.clone()), jwt: text(jwt.expose()) };
             let call = format!("JWT login at `{mount}` as the role `{role}`");
             granted(&call, &transport.ask(&call, None, request).await?)
@@ -110,7 +110,7 @@ pub(super) async fn login(
     }
 }
 
-/// Credentials are ASCII, see [`files::as_word`].
+/// Credentials are ASCII, see [`rest::as_word`].
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -123,7 +123,7 @@ async fn token(file: Option<&Path>) -> Result<Granted, Error> {
         None => {
             if let Some(value) = std::env::var_os("VAULT_TOKEN").filter(|value| !value.is_empty()) {
                 let value = Zeroizing::new(value.into_encoded_bytes());
-                let word = files::as_word(&value).ok_or_else(|| {
+                let word = rest::as_word(&value).ok_or_else(|| {
                     Error::new(ErrorKind::CredentialsRejected, "VAULT_TOKEN holds something that can be no token")
                 })?;
                 return Ok(Granted { token: Secret::copy_from(word)?, lease: None, file: None });
@@ -136,7 +136,7 @@ async fn token(file: Option<&Path>) -> Result<Granted, Error> {
         }
     };
     let what = if file.is_some() { "token_file" } else { "the token file" };
-    let (token, stamp) = files::word(what, &path, Openness::Private).await?;
+    let (token, stamp) = rest::word(what, &path, Openness::Private).await?;
     Ok(Granted { token, lease: None, file: Some((path, Some(stamp))) })
 }
 
@@ -156,11 +156,11 @@ async fn unwrap(transport: &Transport, wrapping_token: &Secret, file: &Path) -> 
         );
         return Err(Error::new(ErrorKind::CredentialsRejected, text));
     }
-    if !(200..300).contains(&reply.status) {
+    if !reply.is_success() {
         return Err(error::from_reply(call, &reply));
     }
     let wrapped: Wrapped = value::data(call, &reply.body)?;
-    match files::as_word(wrapped.secret_id.as_bytes()) {
+    match rest::as_word(wrapped.secret_id.as_bytes()) {
         Some(word) => Ok(Secret::copy_from(word)?),
         None => Err(Error::new(ErrorKind::CredentialsRejected, format!("{call}: what was wrapped is no secret id"))),
     }
@@ -168,7 +168,7 @@ async fn unwrap(transport: &Transport, wrapping_token: &Secret, file: &Path) -> 
 
 /// A login's answer. That it was refused is about our credentials, whatever its status.
 fn granted(call: &str, reply: &Reply) -> Result<Granted, Error> {
-    if !(200..300).contains(&reply.status) {
+    if !reply.is_success() {
         let mut error = error::from_reply(call, reply);
         error.kind = match error.kind {
             ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::CredentialsRejected => ErrorKind::CredentialsRejected,
@@ -185,7 +185,7 @@ fn granted(call: &str, reply: &Reply) -> Result<Granted, Error> {
     }
     let auth = value::auth(call, &reply.body)?;
     let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
-    match files::as_word(auth.client_token.as_bytes()) {
+    match rest::as_word(auth.client_token.as_bytes()) {
         Some(word) => Ok(Granted { token: Secret::copy_from(word)?, lease: Some(lease), file: None }),
         None => Err(error::not_understood(call)),
     }

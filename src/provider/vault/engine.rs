@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustify_derive::Endpoint;
 use serde::Deserialize;
 
-use super::error::clean;
 use super::{Shared, session, value};
 use crate::config::KvVersion;
+use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind};
 
 /// For whoever may do anything in the mount; vaultrs has no request for it.

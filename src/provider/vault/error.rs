@@ -1,79 +1,32 @@
 //! From Vault's answers to our errors.
 //!
-//! What goes into an error's text: the status and the messages of Vault's own `errors`, or for a failure without
-//! an answer the reasons down its chain. Never the answer itself, nor vaultrs' error, nor a parser's opinion of
-//! it: each may quote a value.
-
-use std::error::Error as StdError;
-use std::fmt;
-use std::time::Duration;
+//! What goes into an error's text: the status and the messages of Vault's own `errors`. Never the answer itself, nor
+//! vaultrs' error, nor a parser's opinion of it: each may quote a value.
 
 use rustify::errors::ClientError;
 use vaultrs::api::EndpointError;
 
-use super::transport::Reply;
+use crate::provider::rest::{Reply, clean, object};
 use crate::provider::{Error, ErrorKind};
 
-/// The longest text taken from elsewhere, in characters.
-const LONGEST_TEXT: usize = 400;
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    TimedOut,
-    /// DNS, TCP, TLS, or a connection that ended too soon.
-    NoAnswer(reqwest::Error),
-    /// The connection broke in the middle of the body.
-    Broken,
-    /// The body is longer than this many bytes.
-    TooLong(u64),
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut => f.write_str("no answer within the timeout"),
-            Self::NoAnswer(error) => write!(f, "no answer: {}", reasons(error)),
-            Self::Broken => f.write_str("the connection broke in the middle of the answer"),
-            Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
-        }
-    }
-}
-
-impl StdError for Trouble {}
-
-/// `call` is such as ``read of `secret/prod/db` ``.
-pub(super) fn from_trouble(call: &str, trouble: &Trouble) -> Error {
-    let kind = match trouble {
-        Trouble::TimedOut => ErrorKind::TimedOut,
-        Trouble::NoAnswer(error) if error.is_timeout() => ErrorKind::TimedOut,
-        Trouble::NoAnswer(_) | Trouble::Broken => ErrorKind::Unreachable,
-        Trouble::TooLong(_) => ErrorKind::TooLarge,
-    };
-    Error::new(kind, format!("{call}: {trouble}"))
-}
-
-/// Why there is no reply at all.
-pub(super) fn from_client(call: &str, error: &ClientError) -> Error {
-    let unmade = |what: &str| Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {what}"));
-    match error {
-        ClientError::GenericError { source } => match source.downcast_ref::<Trouble>() {
-            Some(trouble) => from_trouble(call, trouble),
-            None => unmade("an error of the client"),
-        },
-        ClientError::UrlBuildError { .. } | ClientError::UrlParseError { .. } => unmade("the address is no URL"),
-        ClientError::UrlQueryParseError { .. } => unmade("its query"),
-        ClientError::DataParseError { .. } => unmade("its body"),
+/// A request that cannot even be made. vaultrs' own error may quote it.
+pub(super) fn unmade(call: &str, error: &ClientError) -> Error {
+    let what = match error {
+        ClientError::UrlBuildError { .. } | ClientError::UrlParseError { .. } => "the address is no URL",
+        ClientError::UrlQueryParseError { .. } => "its query",
+        ClientError::DataParseError { .. } => "its body",
         ClientError::EndpointBuildError { .. }
         | ClientError::RequestBuildError { .. }
-        | ClientError::ReqwestBuildError { .. } => unmade("it is no HTTP request"),
-        // Not among what our own client gives.
-        ClientError::RequestError { .. }
+        | ClientError::ReqwestBuildError { .. } => "it is no HTTP request",
+        // Not among what making a request gives.
+        ClientError::GenericError { .. }
+        | ClientError::RequestError { .. }
         | ClientError::ResponseError { .. }
         | ClientError::ResponseConversionError { .. }
         | ClientError::ResponseParseError { .. }
-        | ClientError::ServerResponseError { .. } => unmade("an error of the client"),
-    }
+        | ClientError::ServerResponseError { .. } => "an error of the client",
+    };
+    Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {what}"))
 }
 
 /// What a reply means that is not a success.
@@ -108,10 +61,7 @@ pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
     } else {
         text.push_str(" with a body that is no answer of Vault's; is something else at that address?");
     }
-    let mut error = Error::new(kind, text);
-    let seconds = reply.retry_after.as_deref().and_then(|text| text.trim().parse::<u32>().ok());
-    error.retry_after = seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    error
+    Error { retry_after: reply.wait(), ..Error::new(kind, text) }
 }
 
 /// A success that cannot be understood. Its text has none of the answer.
@@ -122,37 +72,19 @@ pub(super) fn not_understood(call: &str) -> Error {
 
 /// Vault's messages in one line; and is the body Vault's at all?
 fn messages(reply: &Reply) -> (String, bool) {
-    match serde_json::from_slice::<EndpointError>(&reply.body) {
-        Ok(EndpointError { errors }) => {
+    match object(&reply.body) {
+        Some(EndpointError { errors }) => {
             let words = errors.join("; ");
             (clean(&words.split_whitespace().collect::<Vec<_>>().join(" ")), true)
         }
-        Err(_) => (String::new(), super::value::is_envelope(&reply.body)),
+        None => (String::new(), super::value::is_envelope(&reply.body)),
     }
-}
-
-/// The reasons down an error's chain.
-pub(super) fn reasons(error: &(dyn StdError + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Wrappers often repeat what they wrap.
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-        cause = error.source();
-    }
-    clean(&texts.join(": "))
-}
-
-/// One line of bounded length, whatever the other side sent.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use zeroize::Zeroizing;
 
     use super::*;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use vaultrs::api::kv1::requests::GetSecretRequest;
 use vaultrs::api::kv2::requests::{ReadSecretMetadataRequest, ReadSecretRequest};
 
-use super::error::{clean, from_reply, not_understood};
+use super::error::{from_reply, not_understood};
 use super::names::SecretPath;
 use super::value::{self, Fields, Metadata, Versioned};
 use super::{Shared, session};
 use crate::config::KvVersion;
+use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
 
 pub(super) async fn fetch(
@@ -72,7 +73,7 @@ async fn versioned(shared: &Arc<Shared>, path: &SecretPath, version: Option<u64>
         };
         return Err(Error::new(ErrorKind::NotFound, format!("{call}: {why}")));
     }
-    if !(200..300).contains(&reply.status) {
+    if !reply.is_success() {
         return Err(from_reply(&call, &reply));
     }
     let Versioned { data, metadata } = value::data(&call, &reply.body)?;
@@ -106,7 +107,7 @@ async fn current_version(shared: &Arc<Shared>, path: &SecretPath) -> Result<u64,
             let reply = session::attempt(shared, &call, request).await?;
             match value::data::<Versioned<'_>>(&call, &reply.body) {
                 Ok(Versioned { metadata, .. }) => Ok(metadata.version),
-                Err(error) if (200..300).contains(&reply.status) => Err(error),
+                Err(error) if reply.is_success() => Err(error),
                 Err(_) => Err(from_reply(&call, &reply)),
             }
         }

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use vaultrs::api::kv1::requests::ListSecretRequest;
 use vaultrs::api::kv2::requests::ListSecretsRequest;
 
-use super::error::clean;
 use super::{Shared, engine, names, session, value};
 use crate::config::KvVersion;
+use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
 
 /// Folders that are listed at the same time.

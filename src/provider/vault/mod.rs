@@ -1,8 +1,8 @@
 //! HashiCorp Vault and OpenBao: the key-value engines, versions 1 and 2.
 //!
 //! A secret is shown under its path below the mount and the scope's prefix; its fields are its keys. Versions
-//! are those of the engine's version 2. The requests are vaultrs', run by a client of our own (see
-//! `transport`): its own takes any answer into memory and drops what it has no name for.
+//! are those of the engine's version 2. The requests are vaultrs', run by the client that our
+//! providers share (`rest`): its own takes any answer into memory and drops what it has no name for.
 //!
 //! One question is one call, but for these: [`Provider::look`] asks for the secret and for secrets below it at
 //! once, a listing takes a call for each folder (and one about the mount if it is empty), the previous version one to learn its number, a refusal one
@@ -12,7 +12,6 @@ mod auth;
 mod engine;
 mod error;
 mod fetch;
-mod files;
 mod list;
 mod look;
 mod names;

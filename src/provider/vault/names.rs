@@ -1,7 +1,7 @@
 //! Between a scope's names and paths of the engine.
 
-use super::error::clean;
 use crate::config::{KvVersion, VaultSettings};
+use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// The longest path that is asked for, in bytes: far above what servers store, far below what a URL holds.

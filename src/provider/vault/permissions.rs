@@ -6,8 +6,8 @@ use std::sync::Arc;
 use rustify_derive::Endpoint;
 use serde::Deserialize;
 
-use super::error::clean;
 use super::{Shared, session, value};
+use crate::provider::rest::clean;
 use crate::provider::{Error, Known, Permission, SecretName};
 
 /// Paths that are asked about in one call.

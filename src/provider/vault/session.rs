@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest};
 
 use super::auth::{self, Lease, Unwrapped};
-use super::files::{self, Stamp};
-use super::transport::{Plan, Reply, Transport};
+use super::transport::Transport;
 use super::{Shared, error, value};
+use crate::provider::rest::{self, Plan, Reply, Stamp};
 use crate::provider::{Error, ErrorKind};
 use crate::secret::Secret;
 
@@ -70,7 +70,7 @@ impl Session {
         match &self.file {
             None => true,
             // A file that has gone takes nothing away from the token.
-            Some((path, stamp)) => files::stamp(path).await.is_none_or(|now| Some(now) == *stamp),
+            Some((path, stamp)) => rest::stamp(path).await.is_none_or(|now| Some(now) == *stamp),
         }
     }
 
@@ -102,7 +102,7 @@ pub(super) async fn ask<E: rustify::Endpoint>(
     endpoint: impl Fn() -> E,
 ) -> Result<Reply, Error> {
     match attempt(shared, call, endpoint).await? {
-        reply if (200..300).contains(&reply.status) => Ok(reply),
+        reply if reply.is_success() => Ok(reply),
         reply => Err(error::from_reply(call, &reply)),
     }
 }
@@ -192,17 +192,18 @@ async fn log_in(shared: &Arc<Shared>, ended_before: u64) -> Result<Arc<Session>,
 async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Session, Option<Lease>), Error> {
     let settings = &shared.settings;
     let plan = Plan {
-        address: settings.address.clone(),
-        namespace: settings.namespace.clone(),
+        encrypted: settings.address.starts_with("https://"),
         ca_file: settings.ca_file.clone(),
         identity: auth::tls_identity(settings).await?,
         deadline: shared.deadline,
-        max_secret_bytes: shared.max_secret_bytes,
+        // Room for one value, each byte escaped as `\u00XX` at worst, and for the listing of a large folder.
+        limit: shared.max_secret_bytes.saturating_mul(6).saturating_add(8 << 20),
     };
-    let transport = match tokio::task::spawn_blocking(move || plan.build()).await {
-        Ok(transport) => transport?,
+    let client = match tokio::task::spawn_blocking(move || plan.build()).await {
+        Ok(client) => client?,
         Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     };
+    let transport = Transport { client, address: settings.address.clone(), namespace: settings.namespace.clone() };
     let granted = auth::login(&settings.auth, &transport, unwrapped).await?;
     let session = Session {
         token: granted.token,
@@ -284,7 +285,7 @@ async fn renew_before_its_end(session: &Weak<Session>) -> Option<Lease> {
         let request = RenewTokenSelfRequest { increment: None };
         let answer = session.transport.ask(call, Some(&session.token), request).await;
         let error = match answer {
-            Ok(reply) if (200..300).contains(&reply.status) => {
+            Ok(reply) if reply.is_success() => {
                 let auth = value::auth(call, &reply.body).ok()?;
                 let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
                 *lock(&session.end) = end(lease);

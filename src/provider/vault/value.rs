@@ -8,14 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error;
+use crate::provider::rest::object;
 use crate::provider::{Error, Payload};
 use crate::secret::{Secret, SecretWriter};
-
-/// What surrounds every answer.
-#[derive(Deserialize)]
-struct Envelope<T> {
-    data: Option<T>,
-}
 
 /// What a login or a renewal gives.
 #[derive(Deserialize)]
@@ -66,8 +61,13 @@ pub(super) struct VersionState {
 /// # Errors
 /// It is not of that form. The text has none of it.
 pub(super) fn data<'a, T: Deserialize<'a>>(call: &str, body: &'a [u8]) -> Result<T, Error> {
-    let envelope: Result<Envelope<T>, _> = serde_json::from_slice(body);
-    envelope.ok().and_then(|it| it.data).ok_or_else(|| error::not_understood(call))
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let data = object(body).and_then(|Envelope { data }| object(data?.get().as_bytes()));
+    data.ok_or_else(|| error::not_understood(call))
 }
 
 pub(super) fn auth(call: &str, body: &[u8]) -> Result<Auth, Error> {
@@ -75,8 +75,7 @@ pub(super) fn auth(call: &str, body: &[u8]) -> Result<Auth, Error> {
     struct Login {
         auth: Option<Auth>,
     }
-    let login: Result<Login, _> = serde_json::from_slice(body);
-    login.ok().and_then(|it| it.auth).ok_or_else(|| error::not_understood(call))
+    object(body).and_then(|Login { auth }| auth).ok_or_else(|| error::not_understood(call))
 }
 
 /// Is it an answer of Vault's, one that has data or would have?
@@ -85,8 +84,7 @@ pub(super) fn is_envelope(body: &[u8]) -> bool {
     struct Any {
         request_id: serde::de::IgnoredAny,
     }
-    let any: Result<Any, _> = serde_json::from_slice(body);
-    any.is_ok_and(|Any { request_id: serde::de::IgnoredAny }| true)
+    object(body).is_some_and(|Any { request_id: serde::de::IgnoredAny }| true)
 }
 
 /// `2026-11-25T03:22:17.007062537Z`
@@ -105,7 +103,7 @@ pub(super) fn payload(call: &str, fields: &Fields<'_>) -> Result<Payload, Error>
     for (name, text) in fields {
         keys.push((name.clone(), contents(text.get()).map_err(|error| of_io(call, error))?));
     }
-    Ok(Payload { raw: object(fields).map_err(|error| of_io(call, error))?, keys: Some(keys) })
+    Ok(Payload { raw: whole(fields).map_err(|error| of_io(call, error))?, keys: Some(keys) })
 }
 
 /// serde's own message may quote the value.
@@ -116,7 +114,7 @@ fn of_io(call: &str, error: io::Error) -> Error {
     error.into()
 }
 
-fn object(fields: &Fields<'_>) -> io::Result<Secret> {
+fn whole(fields: &Fields<'_>) -> io::Result<Secret> {
     let mut writer = SecretWriter::new();
     let mut separator = "{";
     for (name, text) in fields {

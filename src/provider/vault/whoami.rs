@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use vaultrs::api::token::requests::LookupTokenSelfRequest;
 
-use super::error::clean;
 use super::{Shared, session, value};
 use crate::provider::Error;
+use crate::provider::rest::clean;
 
 /// The token's display name and its policies; never the token.
 pub(super) async fn whoami(shared: &Arc<Shared>) -> Result<String, Error> {
