@@ -35,6 +35,8 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How long the last audit records may take.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
+/// How long all providers together may take to give back what they were lent. What is not given back ends by itself.
+const GIVING_BACK: Duration = Duration::from_secs(2);
 
 /// Why the daemon did not start, or ended badly.
 #[derive(Debug, Error)]
@@ -144,6 +146,7 @@ async fn serve(
     let mut hangup = signal(SignalKind::hangup()).map_err(os("listen for SIGHUP"))?;
 
     let sources = sources(&config)?;
+    let lent = Arc::clone(&sources);
     let (changed, changes) = mpsc::channel();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let memory = Arc::new(Memory::new(config.max_bytes, &clock, &handle, move |change| {
@@ -228,7 +231,11 @@ async fn serve(
         Stop::Unmounted(Err(_)) => Err(os("go on serving the mount")(io::Error::other("a thread ended"))),
     };
     memory.clear();
-    let written = tokio::task::spawn_blocking(move || audit.finish(LAST_RECORDS)).await;
+    let written = tokio::task::spawn_blocking(move || audit.finish(LAST_RECORDS));
+    let (given_back, written) = tokio::join!(tokio::time::timeout(GIVING_BACK, lent.close()), written);
+    if given_back.is_err() {
+        tracing::warn!("giving back what providers have lent took too long; the rest ends by itself");
+    }
     if !written.unwrap_or(false) {
         tracing::error!("audit records were lost that no sink tells of");
     }

@@ -57,6 +57,29 @@ pub struct Good<V> {
     pub fetched_wall: SystemTime,
     /// When to refresh it if it is still read: `refresh_ahead` of its ttl, less some jitter.
     pub refresh_at: Duration,
+    /// When the value ends by itself, on the cache's clock: no use after that.
+    pub ends: Option<Duration>,
+}
+
+impl<V> Good<V> {
+    /// Until when it is served without asking, on the cache's clock. A value that ends by itself is asked for again
+    /// when half of its life is over: that may make it live longer, or brings another while it still serves.
+    pub fn fresh_until(&self, policy: &Policy) -> Duration {
+        let until = self.fetched.saturating_add(policy.ttl);
+        self.ends.map_or(until, |ends| until.min(self.fetched.saturating_add(ends.saturating_sub(self.fetched) / 2)))
+    }
+
+    /// Until when it may be served where the provider cannot be asked.
+    fn stale_until(&self, policy: &Policy) -> Duration {
+        let until = self.fetched.saturating_add(policy.ttl).saturating_add(policy.max_stale);
+        self.ends.map_or(until, |ends| until.min(ends))
+    }
+
+    /// When it is past any use. What ends by itself is kept to its end: the provider may say that it is still the
+    /// value.
+    fn useless_at(&self, policy: &Policy) -> Duration {
+        self.ends.unwrap_or_else(|| self.stale_until(policy))
+    }
 }
 
 impl<V> Clone for Good<V> {
@@ -130,7 +153,7 @@ impl<V> Kept<V> {
     pub fn judge(&self, policy: &Policy, now: Duration) -> Verdict<V> {
         let waiting = self.bad.as_ref().filter(|bad| now < bad.until);
         if let Some(good) = &self.good
-            && now < good.fetched.saturating_add(policy.ttl)
+            && now < good.fresh_until(policy)
         {
             return Verdict::Fresh { good: good.clone(), refresh: waiting.is_none() && now >= good.refresh_at };
         }
@@ -151,8 +174,8 @@ impl<V> Kept<V> {
 
     /// The last good answer, if it may still be served while the provider cannot be reached.
     fn servable_stale(&self, policy: &Policy, now: Duration) -> Option<Good<V>> {
-        let end = |good: &Good<V>| good.fetched.saturating_add(policy.ttl).saturating_add(policy.max_stale);
-        self.good.as_ref().filter(|good| !policy.max_stale.is_zero() && now < end(good)).cloned()
+        let may = |good: &&Good<V>| !policy.max_stale.is_zero() && now < good.stale_until(policy);
+        self.good.as_ref().filter(may).cloned()
     }
 
     /// Was the provider out of reach when last asked, and is that recent enough to be believed?
@@ -167,11 +190,21 @@ impl<V> Kept<V> {
         if had_one { Failure::Expired(error) } else { Failure::Provider(error) }
     }
 
-    /// What to remember after a good answer. `jitter` in 0..1 spreads refreshes over a tenth of the ttl.
-    pub fn after_success(value: Arc<V>, policy: &Policy, now: Duration, wall: SystemTime, jitter: f64) -> Self {
+    /// What to remember after a good answer. `ends`: when it does by itself. `jitter` in 0..1 spreads refreshes over a
+    /// tenth of the ttl.
+    pub fn after_success(
+        value: Arc<V>,
+        ends: Option<Duration>,
+        policy: &Policy,
+        now: Duration,
+        wall: SystemTime,
+        jitter: f64,
+    ) -> Self {
+        let mut good = Good { value, fetched: now, fetched_wall: wall, refresh_at: now, ends };
         let share = policy.refresh_ahead - 0.1 * jitter * policy.refresh_ahead;
-        let refresh_at = now.saturating_add(policy.ttl.mul_f64(share.clamp(0.0, 1.0)));
-        Self { good: Some(Good { value, fetched: now, fetched_wall: wall, refresh_at }), bad: None, expired: None }
+        let ttl = good.fresh_until(policy).saturating_sub(now);
+        good.refresh_at = now.saturating_add(ttl.mul_f64(share.clamp(0.0, 1.0)));
+        Self { good: Some(good), bad: None, expired: None }
     }
 
     /// What to remember after a failure. A refusal replaces the value; an outage keeps it for `max_stale`.
@@ -197,7 +230,7 @@ impl<V> Kept<V> {
     pub fn tidy(&self, policy: &Policy, now: Duration) -> Tidy<V> {
         let last_use = |fetched: Duration| fetched.saturating_add(policy.ttl).saturating_add(policy.max_stale);
         match &self.good {
-            Some(good) if now < last_use(good.fetched) => Tidy::Keep,
+            Some(good) if now < good.useless_at(policy) => Tidy::Keep,
             Some(good) => Tidy::Wipe(Self { good: None, bad: self.bad.clone(), expired: Some(good.fetched) }),
             None => {
                 let bad = self.bad.as_ref().is_some_and(|bad| now < bad.forgotten_at(policy));
@@ -249,7 +282,7 @@ mod tests {
     }
 
     fn good_at(seconds: u64) -> Kept<u8> {
-        Kept::after_success(Arc::new(1), &POLICY, at(seconds), SystemTime::UNIX_EPOCH, 0.0)
+        Kept::after_success(Arc::new(1), None, &POLICY, at(seconds), SystemTime::UNIX_EPOCH, 0.0)
     }
 
     fn error(kind: ErrorKind) -> Error {
@@ -354,6 +387,28 @@ mod tests {
         assert!(matches!(kept.judge(&names, at(302)), Verdict::Stale { retry: true, .. }));
         // Long ago: it may be back, so it is asked first.
         assert!(matches!(kept.judge(&names, at(700)), Verdict::Fetch { fallback: Some(_) }));
+    }
+
+    #[test]
+    fn what_ends_by_itself_is_asked_for_again_halfway_and_never_served_past_its_end() {
+        let leased =
+            |ends: u64| Kept::after_success(Arc::new(1), Some(at(ends)), &POLICY, at(0), SystemTime::UNIX_EPOCH, 0.0);
+        let kept = leased(100);
+        assert!(matches!(kept.judge(&POLICY, at(39)), Verdict::Fresh { refresh: false, .. }));
+        assert!(matches!(kept.judge(&POLICY, at(40)), Verdict::Fresh { refresh: true, .. }));
+        assert!(matches!(kept.judge(&POLICY, at(50)), Verdict::Fetch { fallback: Some(_) }));
+        let failed = Kept::after_failure(Some(&kept), error(ErrorKind::Unreachable), &POLICY, at(99));
+        assert!(matches!(failed.judge(&POLICY, at(99)), Verdict::Stale { .. }));
+        let failed = Kept::after_failure(Some(&kept), error(ErrorKind::Unreachable), &POLICY, at(100));
+        assert!(matches!(failed.judge(&POLICY, at(100)), Verdict::Refuse(Failure::Expired(_))));
+        assert!(matches!(kept.judge(&POLICY, at(100)), Verdict::Fetch { fallback: None }));
+        assert!(matches!(kept.tidy(&POLICY, at(99)), Tidy::Keep));
+        assert!(matches!(kept.tidy(&POLICY, at(100)), Tidy::Wipe(_)));
+        // A long life makes nothing fresher, and keeps what would otherwise have been wiped.
+        let kept = leased(100_000);
+        assert!(matches!(kept.judge(&POLICY, at(300)), Verdict::Fetch { fallback: Some(_) }));
+        assert!(matches!(kept.judge(&POLICY, at(3900)), Verdict::Fetch { fallback: None }));
+        assert!(matches!(kept.tidy(&POLICY, at(99_999)), Tidy::Keep));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::freshness::{Failure, Good, Kept, Policy, Verdict};
 use super::predictions::Predictions;
 use super::source::Source;
 use super::sources::Sources;
-use super::store::{Held, Hooks, OnChange, Store, Weigh};
+use super::store::{Held, Hooks, OnChange, Remembered, Store};
 use crate::config::ScopeName;
 use crate::provider::{ErrorKind, Identity, Known, Presence, VersionSelector};
 use crate::tree::{Document, Index, SecretNode, SecretPath};
@@ -51,7 +51,7 @@ pub struct Memory {
     pub predictions: Arc<Predictions>,
 }
 
-impl Weigh for Presence {
+impl Remembered for Presence {
     fn weight(&self) -> usize {
         size_of::<Self>()
     }
@@ -257,7 +257,7 @@ impl Memory {
 fn told<K, V>(store: &Arc<Store<K, V>>, key: &K, policy: &Policy) -> Known
 where
     K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
-    V: Weigh + Send + Sync + 'static,
+    V: Remembered + Send + Sync + 'static,
 {
     match store.verdict(key, policy) {
         Verdict::Fresh { .. } | Verdict::Stale { .. } => Known::Yes,

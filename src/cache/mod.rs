@@ -15,4 +15,4 @@ pub use memory::{ListingKey, Memory, ValueChange, ValueKey};
 pub use predictions::{Prediction, Predictions};
 pub use source::{LastError, Source};
 pub use sources::{Build, Sources};
-pub use store::{Held, Weigh};
+pub use store::{Held, Remembered};

@@ -141,6 +141,14 @@ impl Source {
         self.call(self.patience(), self.provider.whoami()).await
     }
 
+    /// Gives back what the service has lent. Fails in the log.
+    pub async fn close(&self) {
+        if let Err(error) = self.provider.close().await {
+            let scope = &self.scope.name;
+            tracing::warn!(%scope, "what was lent to us could not be given back, and ends by itself: {}", error.detail);
+        }
+    }
+
     /// A little less than a reader waits, so that the reader still gets a stale value where there is one.
     fn patience(&self) -> Duration {
         let timeout = self.scope.cache.timeout;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
+
 use super::source::Source;
 use crate::config::{ActsAs, IdentitySettings, Scope, ScopeName};
 use crate::provider::{Acting, Error, ErrorKind, Identity, Permission, Provider, SecretName};
@@ -144,6 +146,15 @@ impl Sources {
         all.extend(self.read().values().map(|other| Arc::clone(&other.source)));
         all.sort_by(|a, b| (&a.scope.name, a.identity).cmp(&(&b.scope.name, b.identity)));
         all
+    }
+
+    /// Has each give back what its service has lent, at the same time.
+    pub async fn close(&self) {
+        let mut under_way = JoinSet::new();
+        for source in self.all() {
+            under_way.spawn(async move { source.close().await });
+        }
+        while under_way.join_next().await.is_some() {}
     }
 
     /// Lets go of those that have not been used for as long as anything that they brought may be.

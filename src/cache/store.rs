@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -17,10 +18,15 @@ use crate::provider::{Error, ErrorKind};
 /// What remembering costs besides the value, in bytes, roughly.
 const OVERHEAD: usize = 256;
 
-/// How much room a remembered answer takes.
-pub trait Weigh {
-    /// In bytes, roughly.
+/// What there is to know of an answer to remember it.
+pub trait Remembered {
+    /// How much room it takes, in bytes, roughly.
     fn weight(&self) -> usize;
+
+    /// For an answer that ends by itself: how long it is good for, counted from when it was asked for.
+    fn valid_for(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Told what a key held before and holds now, whenever a good answer comes, goes or is replaced.
@@ -106,7 +112,7 @@ pub struct Store<K, V> {
 impl<K, V> Store<K, V>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
-    V: Weigh + Send + Sync + 'static,
+    V: Remembered + Send + Sync + 'static,
 {
     /// `max_bytes`: the least recently used go first when there is more.
     pub fn new(max_bytes: u64, clock: Arc<dyn Clock>, runtime: Handle, hooks: Hooks<K, V>) -> Self {
@@ -325,7 +331,8 @@ where
         let previous = self.kept.get(key);
         let (kept, outcome) = match answer {
             Ok(value) => {
-                let kept = Kept::after_success(Arc::new(value), policy, now, self.clock.wall(), jitter());
+                let ends = value.valid_for().map(|valid| now.saturating_add(valid));
+                let kept = Kept::after_success(Arc::new(value), ends, policy, now, self.clock.wall(), jitter());
                 let outcome = kept.good.clone().ok_or(Failure::Deadline);
                 (kept, outcome)
             }
@@ -342,7 +349,8 @@ where
             && let Some(key) = keep_as(key, old, &new.value)
         {
             // It was good until this moment, and the answer just given proves that we may still have it.
-            let good = Good { value: Arc::clone(old), ..*new };
+            let ends = previous.as_ref().and_then(|kept| kept.good.as_ref()).and_then(|good| good.ends);
+            let good = Good { value: Arc::clone(old), ends, ..*new };
             self.keep(key, Kept { good: Some(good), bad: None, expired: None });
         }
         // Only a refusal takes a good answer away: what else it covers must be asked for again.

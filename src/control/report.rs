@@ -11,7 +11,7 @@ use super::protocol::{
 };
 use super::who;
 use crate::access::audit::SinkReport;
-use crate::cache::{Good, Source, ValueKey, Weigh, rfc3339};
+use crate::cache::{Good, Remembered, Source, ValueKey, rfc3339};
 use crate::fs::Operations;
 use crate::provider::{Identity, VersionSelector};
 use crate::tree::Document;

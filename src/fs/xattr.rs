@@ -26,7 +26,7 @@ pub async fn of(node: &Node, namespace: &Namespace, deadline: Instant) -> Result
         Node::Directory(at) => {
             let source = namespace.source(&at.scope, at.identity)?;
             let known = namespace.memory().current(at).map(|good| {
-                let stale = namespace.memory().age(&good) >= source.scope.cache.ttl;
+                let stale = namespace.memory().now() >= good.fresh_until(&source.values());
                 Held { good, stale }
             });
             match known {
@@ -61,7 +61,9 @@ fn describe(
         named("age", &age.as_secs().to_string()),
         named("stale", if document.stale { "1" } else { "0" }),
     ];
-    if let Some(expires) = fetched.checked_add(source.scope.cache.ttl) {
+    // Of what is only lent, when that ends.
+    let life = document.good.ends.map(|ends| ends.saturating_sub(document.good.fetched));
+    if let Some(expires) = fetched.checked_add(life.unwrap_or(source.scope.cache.ttl)) {
         attributes.push(named("expires", &rfc3339(expires)));
     }
     let tags = document.tags.iter().filter(|(name, _)| !name.contains('\0'));

@@ -1,7 +1,9 @@
 //! What a provider answers.
 
+use std::any::Any;
 use std::fmt;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::secret::Secret;
 
@@ -103,6 +105,17 @@ pub struct Fetched {
     /// ARN, path or URL: where an operator finds it.
     pub source: String,
     pub tags: Vec<(String, String)>,
+    /// Where the value ends by itself.
+    pub lease: Option<Lease>,
+}
+
+/// A value that is only lent, such as credentials that a service makes for us.
+pub struct Lease {
+    /// How long the value is good for, counted from the answer. Asking again before that may make it longer.
+    pub valid_for: Duration,
+    /// Dropped when the cache and the last open file have let go of the value. Until then the provider may give
+    /// the same value again.
+    pub hold: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// The value.

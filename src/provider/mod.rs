@@ -44,7 +44,7 @@ pub mod vault;
 
 use std::pin::Pin;
 
-pub use answer::{Fetched, Known, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
+pub use answer::{Fetched, Known, Lease, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
 pub use error::{Error, ErrorKind};
 pub use identity::{Acting, Identity, says_nothing_of};
 pub use permission::Permission;
@@ -88,4 +88,13 @@ pub trait Provider: Send + Sync + 'static {
 
     /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.
     fn whoami(&self) -> Answer<'_, String>;
+
+    /// Gives back what the service has lent: leases, and tokens that we logged in for. Called when the provider is
+    /// needed no more, and not waited for for long; one that is used again starts anew.
+    ///
+    /// # Errors
+    /// What could not be given back, and why; it ends by itself.
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }

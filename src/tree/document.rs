@@ -2,14 +2,14 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::keys::{self, Keys};
 use super::name::FileName;
 use super::render;
-use crate::cache::Weigh;
+use crate::cache::Remembered;
 use crate::config::Format;
-use crate::provider::{Error, Fetched};
+use crate::provider::{Error, Fetched, Lease};
 use crate::secret::Secret;
 
 /// What the cache keeps of a secret's version.
@@ -22,6 +22,7 @@ pub struct Document {
     /// Where an operator finds it: ARN, path or URL.
     pub source: String,
     pub tags: Vec<(String, String)>,
+    lease: Option<Lease>,
     was_read: AtomicBool,
 }
 
@@ -50,9 +51,9 @@ impl DocumentFile {
 
 impl Document {
     pub fn split(fetched: Fetched, format: Format) -> Result<Self, Error> {
-        let Fetched { payload, version, created, source, tags } = fetched;
+        let Fetched { payload, version, created, source, tags, lease } = fetched;
         let keys = keys::split(&payload.raw, payload.keys, format)?;
-        Ok(Self { keys, raw: payload.raw, version, created, source, tags, was_read: AtomicBool::new(false) })
+        Ok(Self { keys, raw: payload.raw, version, created, source, tags, lease, was_read: AtomicBool::new(false) })
     }
 
     /// Is this the first read of what this fetch has brought? So each fetch that was of use is told once.
@@ -88,9 +89,13 @@ impl Document {
     }
 }
 
-impl Weigh for Document {
+impl Remembered for Document {
     fn weight(&self) -> usize {
         let tags: usize = self.tags.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.raw.len() + self.keys.weight() + tags
+    }
+
+    fn valid_for(&self) -> Option<Duration> {
+        self.lease.as_ref().map(|lease| lease.valid_for)
     }
 }

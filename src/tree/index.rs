@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::name;
 use super::path::SecretPath;
-use crate::cache::Weigh;
+use crate::cache::Remembered;
 use crate::provider::{Known, Listing, Presence};
 
 /// What a directory holds by one name.
@@ -91,7 +91,7 @@ impl Index {
     }
 }
 
-impl Weigh for Index {
+impl Remembered for Index {
     fn weight(&self) -> usize {
         self.secrets * 128
     }

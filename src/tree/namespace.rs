@@ -357,7 +357,7 @@ impl Namespace {
 
     fn file_facts(&self, at: &SecretNode, document: &Held<Document>, size: usize) -> Result<Facts, Refusal> {
         let source = self.source_of(at)?;
-        let left = source.scope.cache.ttl.saturating_sub(self.memory.age(&document.good));
+        let left = document.good.fresh_until(&source.values()).saturating_sub(self.memory.now());
         Ok(Facts {
             kind: Kind::File,
             size: size as u64,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::{Held, Hooks, Store, Weigh};
+use super::{Held, Hooks, Remembered, Store};
 use crate::cache::clock::Clock;
 use crate::cache::freshness::{Failure, Policy};
 use crate::provider::{Error, ErrorKind};
@@ -38,7 +38,7 @@ impl Clock for TestClock {
     }
 }
 
-impl Weigh for u32 {
+impl Remembered for u32 {
     fn weight(&self) -> usize {
         4
     }

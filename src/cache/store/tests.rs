@@ -42,7 +42,7 @@ impl Drop for Value {
     }
 }
 
-impl Weigh for Value {
+impl Remembered for Value {
     fn weight(&self) -> usize {
         1000
     }

@@ -113,6 +113,7 @@ pub async fn ask(config: &Config) -> Result<Vec<Finding>, (ScopeName, Error)> {
         }
     }
     let mut findings: Vec<Finding> = questions.join_all().await.into_iter().flatten().collect();
+    inquiry.sources.close().await;
     findings.sort_by(|a, b| (&a.scope, &a.identity, a.user).cmp(&(&b.scope, &b.identity, b.user)));
     Ok(findings)
 }

@@ -48,6 +48,7 @@ pub(super) async fn fetch(
                 created: value::newest(&entries),
                 source: source(&session::host(shared).await?, &name),
                 tags: Vec::new(),
+                lease: None,
             });
         }
         entries = after;

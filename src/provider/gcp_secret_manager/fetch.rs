@@ -83,6 +83,7 @@ fn take(shared: &Shared, id: &SecretId, version: &str, answer: AccessSecretVersi
         version: number,
         source: shared.place.secret(id),
         tags: shared.known.tags(id.as_str()),
+        lease: None,
     })
 }
 

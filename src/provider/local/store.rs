@@ -75,6 +75,7 @@ impl Store {
                         created: modified(&read.stat),
                         source: folder.outside(&file.inside).display().to_string(),
                         tags: Vec::new(),
+                        lease: None,
                     });
                 }
                 Err(error) => error,

@@ -88,6 +88,7 @@ async fn versioned(shared: &Arc<Shared>, path: &SecretPath, version: Option<u64>
         created: value::time(&metadata.created_time),
         source: source(shared, path),
         tags: metadata.custom_metadata.unwrap_or_default().into_iter().collect(),
+        lease: None,
     })
 }
 
@@ -130,7 +131,7 @@ async fn unversioned(shared: &Arc<Shared>, path: &SecretPath, version: &VersionS
     match version {
         VersionSelector::Named(text) if *text != digest => Err(not_kept()),
         VersionSelector::Named(_) | VersionSelector::Current | VersionSelector::Previous => {
-            Ok(Fetched { payload, version: digest, created: None, source: source(shared, path), tags: Vec::new() })
+            Ok(Fetched { payload, version: digest, created: None, source: source(shared, path), tags: Vec::new(), lease: None })
         }
     }
 }

@@ -51,6 +51,7 @@ impl Provider for Hanging {
                 created: None,
                 source: "test".into(),
                 tags: Vec::new(),
+                lease: None,
             })
         })
     }

@@ -79,7 +79,7 @@ pub(super) fn fetched(mut members: Vec<Member>, number: Option<&str>, full: &str
         (None, Some((_, value))) => Secret::copy_from(value.expose())?,
         (None, None) => Secret::copy_from(b"")?,
     };
-    Ok(Fetched { payload: Payload { raw, keys: Some(keys) }, version, created, source, tags: Vec::new() })
+    Ok(Fetched { payload: Payload { raw, keys: Some(keys) }, version, created, source, tags: Vec::new(), lease: None })
 }
 
 /// The secret's ARN: that of its own parameter, or of the directory of any other.

@@ -68,5 +68,6 @@ fn fetched(parameter: Parameter, name: &FullName, most: u64, call: &str) -> Resu
         created,
         source: parameter.arn.filter(|arn| !arn.is_empty()).unwrap_or_else(|| name.as_str().to_owned()),
         tags: Vec::new(),
+        lease: None,
     })
 }

@@ -168,6 +168,7 @@ impl Value {
             created: self.created.and_then(|date| SystemTime::try_from(date).ok()),
             source: self.arn.unwrap_or_else(|| name.as_str().to_owned()),
             tags: shared.known.tags(name.as_str()),
+            lease: None,
         })
     }
 }
