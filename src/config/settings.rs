@@ -241,19 +241,26 @@ pub enum GcpAuth {
     Anonymous,
 }
 
-/// The key-value engine of HashiCorp Vault or OpenBao.
+/// One engine of HashiCorp Vault or OpenBao.
 #[derive(Debug, Clone)]
 pub struct VaultSettings {
     /// `https://host:port`, without a path.
     pub address: String,
     pub mount: String,
-    /// Folders of the mount: `prod/` makes `prod/db` show as `db`.
+    /// Folders of the mount: `prod/` makes `prod/db` show as `db`. Empty for an engine that leases.
     pub prefix: String,
-    pub kv: KvVersion,
+    pub engine: VaultEngine,
     pub namespace: Option<String>,
     /// PEM certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     pub auth: VaultAuth,
+}
+
+/// What is mounted there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VaultEngine {
+    Kv(KvVersion),
+    Leased(LeasedEngine),
 }
 
 /// Version of the key-value engine.
@@ -261,6 +268,49 @@ pub struct VaultSettings {
 pub enum KvVersion {
     One,
     Two,
+}
+
+/// An engine that makes credentials when they are asked for, and takes them back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeasedEngine {
+    Aws,
+    Azure,
+    Consul,
+    Database,
+    Ldap,
+    MongodbAtlas,
+    Nomad,
+    Rabbitmq,
+    Terraform,
+}
+
+impl LeasedEngine {
+    pub const ALL: &[Self] = &[
+        Self::Aws,
+        Self::Azure,
+        Self::Consul,
+        Self::Database,
+        Self::Ldap,
+        Self::MongodbAtlas,
+        Self::Nomad,
+        Self::Rabbitmq,
+        Self::Terraform,
+    ];
+
+    /// Its type as the server calls it, in configuration too, and where it is mounted unless somebody chose otherwise.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Consul => "consul",
+            Self::Database => "database",
+            Self::Ldap => "ldap",
+            Self::MongodbAtlas => "mongodbatlas",
+            Self::Nomad => "nomad",
+            Self::Rabbitmq => "rabbitmq",
+            Self::Terraform => "terraform",
+        }
+    }
 }
 
 /// How we come by a Vault token. `mount` is where the method is mounted, below `auth/`.

@@ -108,7 +108,10 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
             ProviderSettings::AwsSecretsManager(aws) => assert_eq!(aws.prefix, ""),
             ProviderSettings::GcpSecretManager(gcp) => assert_eq!(gcp.prefix, ""),
             ProviderSettings::Vault(vault) => {
-                assert_eq!((&*vault.prefix, &*vault.mount, vault.kv), ("", "secret", KvVersion::Two));
+                assert_eq!(
+                    (&*vault.prefix, &*vault.mount, vault.engine),
+                    ("", "secret", VaultEngine::Kv(KvVersion::Two))
+                );
             }
             ProviderSettings::Databricks(lake) => assert_eq!(lake.prefix, ""),
             ProviderSettings::AwsParameterStore(aws) => assert_eq!(aws.path, "/"),

@@ -18,6 +18,9 @@ goldens! {
     a_vault_address_with_a_credential: at("https://me:hunter2@vault.example");
     a_kv_version_that_there_is_not: vault("kv = 3");
     a_kv_version_in_quotes: vault("kv = \"2\"");
+    a_vault_engine_that_leases: vault("kv = \"database\"");
+    a_vault_engine_that_there_is_not: vault("kv = \"databse\"");
+    a_vault_prefix_of_roles: vault("kv = \"database\"\nprefix = \"team/\"");
     a_vault_mount_that_leaves_its_place: vault("mount = \"secret/../sys\"");
     a_vault_prefix_with_an_empty_part: vault("prefix = \"a//b\"");
     a_vault_auth_without_a_method: vault("auth = { role = \"a\" }");

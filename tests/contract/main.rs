@@ -42,3 +42,5 @@ mod vault;
 mod vault_auth;
 #[cfg(feature = "vault")]
 mod vault_faults;
+#[cfg(feature = "vault")]
+mod vault_leased;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushfs::config::{CacheSettings, Format, KvVersion, ProviderSettings, Scope, ScopeName, VaultAuth, VaultSettings};
+use hushfs::config::{
+    CacheSettings, Format, KvVersion, ProviderSettings, Scope, ScopeName, VaultAuth, VaultEngine, VaultSettings,
+};
 use hushfs::provider::{ErrorKind, Fetched, Known, Provider, VersionSelector};
 use serde_json::{Value, json};
 
@@ -136,7 +138,7 @@ impl Bao {
                 KvVersion::Two => "secret".into(),
             },
             prefix: PREFIX.into(),
-            kv: self.kv,
+            engine: VaultEngine::Kv(self.kv),
             namespace: None,
             ca_file: None,
             auth: VaultAuth::Token { file: Some(self.server.file("root-token", ROOT)) },
@@ -437,7 +439,7 @@ fn a_mount_that_is_another_engine_is_no_empty_scope() {
         ] {
             let provider = suite::build(bao.scope_with(|settings| {
                 settings.mount = mount.into();
-                settings.kv = kv;
+                settings.engine = VaultEngine::Kv(kv);
             }));
             let error = expect_error(provider.list().await, ErrorKind::Malformed);
             assert!(error.detail.contains(says), "{error}");

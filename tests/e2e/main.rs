@@ -52,3 +52,5 @@ mod tree;
 mod unlistable;
 #[cfg(feature = "vault")]
 mod vault;
+#[cfg(feature = "vault")]
+mod vault_leased;

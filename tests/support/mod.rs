@@ -24,6 +24,7 @@ pub mod missing;
 pub mod openbao;
 pub mod own_process;
 pub mod plain;
+pub mod postgres;
 pub mod second_opinion;
 pub mod store;
 pub mod tls;

@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
         if self.title.is_empty() { format!("`{key}`") } else { format!("`{key}` in {}", self.title) }
     }
 
-    fn wrong_type(&self, key: &str, item: &Item, expected: &str) -> Diagnostic {
+    pub fn wrong_type(&self, key: &str, item: &Item, expected: &str) -> Diagnostic {
         Diagnostic::error(format!("{} has the wrong type", self.name(key)))
             .at(item.place.clone())
             .label(format!("expected {expected}, found {}", item.value.type_name()))
@@ -186,22 +186,6 @@ impl<'a> Section<'a> {
         };
         self.add(problem);
         None
-    }
-
-    /// A whole number, one of a few.
-    pub fn number<T: Copy>(&self, key: &'static str, choices: &[(i128, T)]) -> Option<T> {
-        let words: Vec<String> = choices.iter().map(|(number, _)| number.to_string()).collect();
-        let expected = words.join(" or ");
-        let item = self.get(key)?;
-        let Value::Integer(number) = &item.value else {
-            self.add(self.wrong_type(key, item, &expected));
-            return None;
-        };
-        let found = choices.iter().find(|(choice, _)| Some(*choice) == *number);
-        if found.is_none() {
-            self.add(self.wrong_value(key, item, &expected));
-        }
-        found.map(|(_, meaning)| *meaning)
     }
 
     /// A number of bytes, at least 1.

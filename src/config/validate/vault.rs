@@ -7,7 +7,8 @@ use super::section::Section;
 use super::text::{self, UrlError};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
-use crate::config::settings::{KvVersion, VaultAuth, VaultSettings};
+use crate::config::settings::{KvVersion, LeasedEngine, VaultAuth, VaultEngine, VaultSettings};
+use crate::config::suggest::nearest;
 use crate::config::written::{Item, Value};
 
 /// Where Kubernetes puts a pod's own token.
@@ -70,18 +71,60 @@ pub fn read(section: &Section<'_>, scope: &Item) -> Option<VaultSettings> {
         files::judge_ca_file(section, &path, item);
         path
     });
-    let kv = section.number("kv", &[(1, KvVersion::One), (2, KvVersion::Two)]).unwrap_or(KvVersion::Two);
+    let engine = engine(section);
+    if let (Some(VaultEngine::Leased(leased)), Some(item)) = (engine, section.get("prefix")) {
+        section.add(
+            Diagnostic::error(format!(
+                "{} has no effect with the engine \"{}\"",
+                section.name("prefix"),
+                leased.name()
+            ))
+            .at(item.key.clone())
+            .label("its roles are in no folders")
+            .help("remove it"),
+        );
+    }
+    let engine = engine.unwrap_or(VaultEngine::Kv(KvVersion::Two));
     let namespace = folder(section, "namespace", "a namespace such as \"team\"");
     let address = address(section, scope)?;
     Some(VaultSettings {
         address,
-        mount: mount.unwrap_or_else(|| "secret".to_owned()),
+        mount: mount.unwrap_or_else(|| mounted_by_default(engine).to_owned()),
         prefix: prefix.unwrap_or_default(),
-        kv,
+        engine,
         namespace,
         ca_file,
         auth: auth?,
     })
+}
+
+/// `kv`: a version of the key-value engine, or another engine by its name. None where it is not set, or wrong.
+fn engine(section: &Section<'_>) -> Option<VaultEngine> {
+    let item = section.get("kv")?;
+    let choices: Vec<_> = LeasedEngine::ALL.iter().map(|engine| (engine.name(), *engine)).collect();
+    match &item.value {
+        Value::String(text) if nearest(text, choices.iter().map(|(name, _)| *name)).is_some() => {
+            section.choice("kv", &choices).map(VaultEngine::Leased)
+        }
+        Value::Integer(Some(1)) => Some(VaultEngine::Kv(KvVersion::One)),
+        Value::Integer(Some(2)) => Some(VaultEngine::Kv(KvVersion::Two)),
+        other => {
+            let names: Vec<String> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            let expected = format!("1 or 2 without quotes, or another engine: {}", names.join(", "));
+            match other {
+                Value::String(_) | Value::Integer(_) => section.refuse("kv", item, &expected),
+                _ => section.add(section.wrong_type("kv", item, &expected)),
+            }
+            None
+        }
+    }
+}
+
+fn mounted_by_default(engine: VaultEngine) -> &'static str {
+    match engine {
+        VaultEngine::Kv(_) => "secret",
+        VaultEngine::Leased(leased) => leased.name(),
+    }
 }
 
 fn address(section: &Section<'_>, scope: &Item) -> Option<String> {

@@ -132,15 +132,25 @@ fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
 impl Client {
     /// Makes the call within the deadline; `call` names it in errors. A reply of any status is an answer.
     pub async fn ask(&self, call: &str, request: Request) -> Result<Reply, Error> {
-        match tokio::time::timeout(self.deadline, self.send(request)).await {
+        let is_read = matches!(request.method().as_str(), "GET" | "HEAD" | "LIST");
+        let again = request.try_clone().filter(|_| is_read);
+        self.in_time(call, request, again).await
+    }
+
+    /// As [`Client::ask`], for what has an effect although it is a read: it is never sent twice.
+    #[cfg_attr(not(feature = "vault"), allow(dead_code, reason = "not every build has a provider with such reads"))]
+    pub async fn ask_once(&self, call: &str, request: Request) -> Result<Reply, Error> {
+        self.in_time(call, request, None).await
+    }
+
+    async fn in_time(&self, call: &str, request: Request, again: Option<Request>) -> Result<Reply, Error> {
+        match tokio::time::timeout(self.deadline, self.send(request, again)).await {
             Ok(answer) => answer.map_err(|trouble| trouble.of(call)),
             Err(_) => Err(Trouble::TimedOut.of(call)),
         }
     }
 
-    async fn send(&self, request: Request) -> Result<Reply, Trouble> {
-        let is_read = matches!(request.method().as_str(), "GET" | "HEAD" | "LIST");
-        let again = request.try_clone().filter(|_| is_read);
+    async fn send(&self, request: Request, again: Option<Request>) -> Result<Reply, Trouble> {
         let mut answer = self.http.execute(request).await;
         // One more try where a connection went stale; a request that may have had an effect is not repeated.
         if let (Err(error), Some(again)) = (&answer, again)

@@ -7,7 +7,7 @@ use rustify_derive::Endpoint;
 use serde::Deserialize;
 
 use super::{Shared, session, value};
-use crate::config::KvVersion;
+use crate::config::{KvVersion, VaultEngine};
 use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind};
 
@@ -33,11 +33,17 @@ pub(super) async fn check(shared: &Arc<Shared>) -> Result<(), Error> {
     let Ok(reply) = session::ask(shared, &call, || MountRequest { mount: mount.clone() }).await else { return Ok(()) };
     let Ok(Mount { engine, options }) = value::data(&call, &reply.body) else { return Ok(()) };
     let malformed = |why: String| Err(Error::new(ErrorKind::Malformed, format!("{call}: {why}")));
-    if !matches!(engine.as_str(), "kv" | "generic") {
-        return malformed(format!("it is an engine of the type `{}`, not of the type `kv`", clean(&engine)));
-    }
+    let another = |is: &str, wanted: &str| {
+        malformed(format!("it is an engine of the type `{}`, not of the type `{wanted}`; see `kv`", clean(is)))
+    };
+    let kv = match shared.settings.engine {
+        VaultEngine::Kv(kv) if matches!(engine.as_str(), "kv" | "generic") => kv,
+        VaultEngine::Leased(leased) if engine == leased.name() => return Ok(()),
+        VaultEngine::Kv(_) => return another(&engine, "kv"),
+        VaultEngine::Leased(leased) => return another(&engine, leased.name()),
+    };
     let is_second = options.is_some_and(|options| options.get("version").is_some_and(|version| version == "2"));
-    match (shared.settings.kv, is_second) {
+    match (kv, is_second) {
         (KvVersion::One, true) => malformed("it is version 2 of the engine; set kv = 2".into()),
         (KvVersion::Two, false) => malformed("it is version 1 of the engine; set kv = 1".into()),
         (KvVersion::One, false) | (KvVersion::Two, true) => Ok(()),

@@ -16,11 +16,12 @@ use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSel
 
 pub(super) async fn fetch(
     shared: &Arc<Shared>,
+    kv: KvVersion,
     name: &SecretName,
     version: &VersionSelector,
 ) -> Result<Fetched, Error> {
     let path = shared.place.path(name)?;
-    match shared.settings.kv {
+    match kv {
         KvVersion::One => unversioned(shared, &path, version).await,
         KvVersion::Two => match version {
             VersionSelector::Current => versioned(shared, &path, None).await,
@@ -53,7 +54,7 @@ fn no_version(shared: &Shared, path: &SecretPath, why: &str) -> Error {
 }
 
 fn call(shared: &Shared, path: &SecretPath, version: Option<u64>) -> String {
-    let read = format!("read of `{}`", shared.place.policy_path(shared.settings.kv, path));
+    let read = format!("read of `{}`", shared.place.policy_path(path));
     match version {
         Some(number) => format!("{read}, version {number}"),
         None => read,
@@ -94,7 +95,7 @@ async fn versioned(shared: &Arc<Shared>, path: &SecretPath, version: Option<u64>
 
 /// The number of the newest version, deleted or not.
 async fn current_version(shared: &Arc<Shared>, path: &SecretPath) -> Result<u64, Error> {
-    let call = format!("look at the versions of `{}`", shared.place.policy_path(shared.settings.kv, path));
+    let call = format!("look at the versions of `{}`", shared.place.policy_path(path));
     let metadata = || ReadSecretMetadataRequest { mount: shared.place.mount.clone(), path: path.as_str().to_owned() };
     match session::ask(shared, &call, metadata).await {
         Ok(reply) => Ok(value::data::<Metadata>(&call, &reply.body)?.current_version),
@@ -130,13 +131,18 @@ async fn unversioned(shared: &Arc<Shared>, path: &SecretPath, version: &VersionS
     let digest = format!("{:016x}", shared.digests.hash_one(payload.raw.expose()));
     match version {
         VersionSelector::Named(text) if *text != digest => Err(not_kept()),
-        VersionSelector::Named(_) | VersionSelector::Current | VersionSelector::Previous => {
-            Ok(Fetched { payload, version: digest, created: None, source: source(shared, path), tags: Vec::new(), lease: None })
-        }
+        VersionSelector::Named(_) | VersionSelector::Current | VersionSelector::Previous => Ok(Fetched {
+            payload,
+            version: digest,
+            created: None,
+            source: source(shared, path),
+            tags: Vec::new(),
+            lease: None,
+        }),
     }
 }
 
-fn payload(shared: &Shared, call: &str, fields: &Fields<'_>) -> Result<Payload, Error> {
+pub(super) fn payload(shared: &Shared, call: &str, fields: &Fields<'_>) -> Result<Payload, Error> {
     let payload = value::payload(call, fields)?;
     let (length, most) = (payload.raw.len() as u64, shared.max_secret_bytes);
     if length > most {
@@ -147,8 +153,12 @@ fn payload(shared: &Shared, call: &str, fields: &Fields<'_>) -> Result<Payload, 
 }
 
 fn source(shared: &Shared, path: &SecretPath) -> String {
-    let address = shared.settings.address.trim_end_matches('/');
-    format!("{address}/v1/{}", shared.place.policy_path(shared.settings.kv, path))
+    url(shared, &shared.place.policy_path(path))
+}
+
+/// Where a path of the API is.
+pub(super) fn url(shared: &Shared, path: &str) -> String {
+    format!("{}/v1/{path}", shared.settings.address.trim_end_matches('/'))
 }
 
 #[cfg(test)]

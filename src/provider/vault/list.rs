@@ -17,7 +17,7 @@ const AT_ONCE: usize = 8;
 /// Folders in folders; what is deeper is left out rather than walked for ever.
 const DEEPEST: usize = 128;
 
-pub(super) async fn list(shared: &Arc<Shared>) -> Result<Listing, Error> {
+pub(super) async fn list(shared: &Arc<Shared>, kv: KvVersion) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     let mut pending = vec![String::new()];
     let mut under_way = JoinSet::new();
@@ -27,7 +27,7 @@ pub(super) async fn list(shared: &Arc<Shared>) -> Result<Listing, Error> {
         {
             let shared = Arc::clone(shared);
             under_way.spawn(async move {
-                let entries = entries(&shared, &shared.place.folder(&folder)).await;
+                let entries = entries(&shared, kv, &shared.place.folder(&folder)).await;
                 (folder, entries)
             });
         }
@@ -76,14 +76,14 @@ fn sort_in(folder: &str, entry: &str, listing: &mut Listing, pending: &mut Vec<S
 }
 
 /// What is in a folder of the mount, empty or with `/` at its end: names, those of folders with `/` at theirs.
-pub(super) async fn entries(shared: &Arc<Shared>, folder: &str) -> Result<Vec<String>, Error> {
+pub(super) async fn entries(shared: &Arc<Shared>, kv: KvVersion, folder: &str) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Keys {
         keys: Vec<String>,
     }
     let call = format!("listing of `{}/{folder}`", shared.place.mount);
     let (mount, path) = (&shared.place.mount, folder);
-    let reply = match shared.settings.kv {
+    let reply = match kv {
         KvVersion::One => {
             let request = || ListSecretRequest { mount: mount.clone(), path: path.to_owned() };
             session::ask(shared, &call, request).await

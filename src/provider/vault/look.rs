@@ -11,14 +11,14 @@ use super::{Shared, list, session};
 use crate::config::KvVersion;
 use crate::provider::{Error, ErrorKind, Known, Presence, SecretName};
 
-pub(super) async fn look(shared: &Arc<Shared>, name: &SecretName) -> Result<Presence, Error> {
+pub(super) async fn look(shared: &Arc<Shared>, kv: KvVersion, name: &SecretName) -> Result<Presence, Error> {
     // Neither it nor anything below it can exist.
     let Ok(path) = shared.place.path(name) else { return Ok(Presence::NOTHING) };
-    match shared.settings.kv {
-        KvVersion::One => in_its_folder(shared, &path).await,
+    match kv {
+        KvVersion::One => in_its_folder(shared, kv, &path).await,
         KvVersion::Two => {
             let below = format!("{}/", path.as_str());
-            let (secret, children) = tokio::join!(state(shared, &path), list::entries(shared, &below));
+            let (secret, children) = tokio::join!(state(shared, &path), list::entries(shared, kv, &below));
             let children = match children {
                 Ok(entries) => known(!entries.is_empty()),
                 Err(error) if error.kind == ErrorKind::Denied => Known::Unknown,
@@ -28,7 +28,7 @@ pub(super) async fn look(shared: &Arc<Shared>, name: &SecretName) -> Result<Pres
                 Ok((secret, changed)) => Ok(Presence { secret, children, changed }),
                 // A policy may allow to list and not to look.
                 Err(error) if error.kind == ErrorKind::Denied => {
-                    let listed = in_its_folder(shared, &path).await?;
+                    let listed = in_its_folder(shared, kv, &path).await?;
                     let children = if children == Known::Unknown { listed.children } else { children };
                     Ok(Presence { children, ..listed })
                 }
@@ -39,9 +39,9 @@ pub(super) async fn look(shared: &Arc<Shared>, name: &SecretName) -> Result<Pres
 }
 
 /// By the listing of the folder that it is in; unknown where that is refused.
-async fn in_its_folder(shared: &Arc<Shared>, path: &SecretPath) -> Result<Presence, Error> {
+async fn in_its_folder(shared: &Arc<Shared>, kv: KvVersion, path: &SecretPath) -> Result<Presence, Error> {
     let (folder, leaf) = path.split();
-    match list::entries(shared, folder).await {
+    match list::entries(shared, kv, folder).await {
         Ok(entries) => Ok(Presence {
             secret: known(entries.iter().any(|entry| entry == leaf)),
             children: known(entries.iter().any(|entry| entry.strip_suffix('/') == Some(leaf))),

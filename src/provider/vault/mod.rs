@@ -1,4 +1,4 @@
-//! HashiCorp Vault and OpenBao: the key-value engines, versions 1 and 2.
+//! HashiCorp Vault and OpenBao: the key-value engines, versions 1 and 2, and engines that lease (`leased`).
 //!
 //! A secret is shown under its path below the mount and the scope's prefix; its fields are its keys. Versions
 //! are those of the engine's version 2. The requests are vaultrs', run by the client that our
@@ -12,6 +12,7 @@ mod auth;
 mod engine;
 mod error;
 mod fetch;
+mod leased;
 mod list;
 mod look;
 mod names;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector, says_nothing_of};
-use crate::config::{ActsAs, VaultSettings};
+use crate::config::{ActsAs, VaultEngine, VaultSettings};
 
 /// One mount of one server, below one prefix.
 pub struct Vault {
@@ -41,6 +42,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    leases: leased::Leases,
     /// For versions of secrets that have none.
     digests: std::hash::RandomState,
 }
@@ -67,6 +69,7 @@ impl Vault {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
+            leases: leased::Leases::default(),
             digests: std::hash::RandomState::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -89,15 +92,24 @@ impl Provider for Vault {
     }
 
     fn list(&self) -> Answer<'_, Listing> {
-        Box::pin(list::list(&self.shared))
+        match self.shared.settings.engine {
+            VaultEngine::Kv(kv) => Box::pin(list::list(&self.shared, kv)),
+            VaultEngine::Leased(engine) => Box::pin(leased::list(&self.shared, engine)),
+        }
     }
 
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
-        self.in_time(look::look(&self.shared, name))
+        match self.shared.settings.engine {
+            VaultEngine::Kv(kv) => self.in_time(look::look(&self.shared, kv, name)),
+            VaultEngine::Leased(engine) => self.in_time(leased::look(&self.shared, engine, name)),
+        }
     }
 
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
-        self.in_time(fetch::fetch(&self.shared, name, version))
+        match self.shared.settings.engine {
+            VaultEngine::Kv(kv) => self.in_time(fetch::fetch(&self.shared, kv, name, version)),
+            VaultEngine::Leased(engine) => self.in_time(leased::fetch(&self.shared, engine, name, version)),
+        }
     }
 
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
@@ -109,5 +121,9 @@ impl Provider for Vault {
 
     fn whoami(&self) -> Answer<'_, String> {
         self.in_time(whoami::whoami(&self.shared))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        self.in_time(leased::close(&self.shared))
     }
 }

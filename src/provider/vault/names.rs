@@ -1,6 +1,6 @@
 //! Between a scope's names and paths of the engine.
 
-use crate::config::{KvVersion, VaultSettings};
+use crate::config::{KvVersion, VaultEngine, VaultSettings};
 use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
@@ -13,6 +13,7 @@ pub(super) struct Place {
     pub(super) mount: String,
     /// Folders above all names; empty, or ends with `/`.
     prefix: String,
+    engine: VaultEngine,
 }
 
 /// A secret's path below the mount: no part of it is empty, `.` or `..`, so it cannot leave the mount.
@@ -35,7 +36,7 @@ impl Place {
         if !prefix.is_empty() {
             prefix.push('/');
         }
-        Ok(Self { mount, prefix })
+        Ok(Self { mount, prefix, engine: settings.engine })
     }
 
     /// `NotFound` where no secret can have that name, without asking.
@@ -58,11 +59,13 @@ impl Place {
     }
 
     /// What a policy has to allow for reading: the path as policies write it.
-    pub(super) fn policy_path(&self, kv: KvVersion, path: &SecretPath) -> String {
-        match kv {
-            KvVersion::One => format!("{}/{}", self.mount, path.0),
-            KvVersion::Two => format!("{}/data/{}", self.mount, path.0),
-        }
+    pub(super) fn policy_path(&self, path: &SecretPath) -> String {
+        let below = match self.engine {
+            VaultEngine::Kv(KvVersion::One) => "",
+            VaultEngine::Kv(KvVersion::Two) => "data/",
+            VaultEngine::Leased(_) => "creds/",
+        };
+        format!("{}/{below}{}", self.mount, path.0)
     }
 }
 
@@ -97,7 +100,7 @@ mod tests {
             address: "http://127.0.0.1:8200".into(),
             mount: mount.into(),
             prefix: prefix.into(),
-            kv: KvVersion::Two,
+            engine: VaultEngine::Kv(KvVersion::Two),
             namespace: None,
             ca_file: None,
             auth: VaultAuth::Token { file: None },
@@ -114,7 +117,7 @@ mod tests {
         let fine = place.path(&SecretName::new("a b/é%2e%2e?#*").unwrap()).unwrap();
         assert_eq!(fine.as_str(), "prod/a b/é%2e%2e?#*");
         assert_eq!(fine.split(), ("prod/a b/", "é%2e%2e?#*"));
-        assert_eq!(place.policy_path(KvVersion::Two, &fine), "secret/data/prod/a b/é%2e%2e?#*");
+        assert_eq!(place.policy_path(&fine), "secret/data/prod/a b/é%2e%2e?#*");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustify_derive::Endpoint;
 use serde::Deserialize;
 
-use super::{Shared, session, value};
+use super::{Shared, leased, session, value};
+use crate::config::VaultEngine;
 use crate::provider::rest::clean;
 use crate::provider::{Error, Known, Permission, SecretName};
 
@@ -21,10 +22,7 @@ struct CapabilitiesRequest {
 }
 
 pub(super) async fn permissions(shared: &Arc<Shared>, names: &[SecretName]) -> Result<Vec<Permission>, Error> {
-    let paths: Vec<Option<String>> = names
-        .iter()
-        .map(|name| shared.place.path(name).ok().map(|path| shared.place.policy_path(shared.settings.kv, &path)))
-        .collect();
+    let paths: Vec<Vec<String>> = names.iter().map(|name| paths(shared, name)).collect();
     let asked: Vec<&String> = paths.iter().flatten().collect();
     let mut capabilities = HashMap::new();
     for some in asked.chunks(AT_ONCE) {
@@ -36,14 +34,36 @@ pub(super) async fn permissions(shared: &Arc<Shared>, names: &[SecretName]) -> R
     let unknown = |why: &str| Permission { read: Known::Unknown, why: format!("sys/capabilities-self: {why}") };
     Ok(paths
         .into_iter()
-        .map(|path| match path {
-            None => unknown("no secret can have this name"),
-            Some(path) => match capabilities.get(&path) {
-                Some(Capabilities(words)) => judge(&path, words),
+        .map(|paths| {
+            let permissions = paths.iter().map(|path| match capabilities.get(path) {
+                Some(Capabilities(words)) => judge(path, words),
                 None => unknown("the answer leaves this path out"),
-            },
+            });
+            permissions.reduce(either).unwrap_or_else(|| unknown("no secret can have this name"))
         })
         .collect())
+}
+
+/// By any of which a secret may be read; none where there can be no such secret.
+fn paths(shared: &Shared, name: &SecretName) -> Vec<String> {
+    match shared.settings.engine {
+        VaultEngine::Kv(_) => shared.place.path(name).iter().map(|path| shared.place.policy_path(path)).collect(),
+        VaultEngine::Leased(engine) => {
+            let Ok(role) = leased::role(name) else { return Vec::new() };
+            let path = |paths: leased::Paths| format!("{}/{}/{role}", shared.place.mount, paths.credentials);
+            leased::all(engine).map(path).collect()
+        }
+    }
+}
+
+/// Of a secret that is at one of two paths, and nobody says at which.
+fn either(a: Permission, b: Permission) -> Permission {
+    let read = match (a.read, b.read) {
+        (Known::Yes, _) | (_, Known::Yes) => Known::Yes,
+        (Known::No, Known::No) => Known::No,
+        (Known::Unknown, _) | (_, Known::Unknown) => Known::Unknown,
+    };
+    Permission { read, why: format!("{}; {}", a.why, b.why) }
 }
 
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest};
+use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 
 use super::auth::{self, Lease, Unwrapped};
 use super::transport::Transport;
@@ -45,11 +45,20 @@ struct Logins {
 pub(super) struct Session {
     pub(super) token: Secret,
     pub(super) transport: Transport,
-    /// When it ends; None: never, or nobody knows.
-    end: Mutex<Option<Instant>>,
+    /// Did we log in for it? Then it is ours to revoke.
+    pub(super) is_ours: bool,
+    life: Mutex<Life>,
     /// The file that it was read from.
     file: Option<(PathBuf, Option<Stamp>)>,
     keeper: OnceLock<AbortHandle>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Life {
+    /// When it ends; None: never, or nobody knows.
+    end: Option<Instant>,
+    /// Can it be made longer no more?
+    is_last: bool,
 }
 
 impl Drop for Session {
@@ -62,7 +71,23 @@ impl Drop for Session {
 
 impl Session {
     fn is_over(&self) -> bool {
-        lock(&self.end).is_some_and(|end| end <= Instant::now())
+        self.end().is_some_and(|end| end <= Instant::now())
+    }
+
+    /// When the token ends unless it is renewed, as far as anybody knows.
+    pub(super) fn end(&self) -> Option<Instant> {
+        lock(&self.life).end
+    }
+
+    /// When it ends for good; None while it can still be renewed.
+    pub(super) fn last_end(&self) -> Option<Instant> {
+        let life = *lock(&self.life);
+        life.end.filter(|_| life.is_last)
+    }
+
+    /// `first`: what was granted at first. The server gives less when there is no more to give.
+    fn lives(&self, lease: Lease, first: Lease) {
+        *lock(&self.life) = Life { end: end(lease), is_last: !lease.renewable || lease.seconds < first.seconds };
     }
 
     /// Is it still what its file says?
@@ -74,10 +99,17 @@ impl Session {
         }
     }
 
+    async fn ask(&self, call: &str, repeat: Repeat, endpoint: impl rustify::Endpoint) -> Result<Reply, Error> {
+        match repeat {
+            Repeat::IfStale => self.transport.ask(call, Some(&self.token), endpoint).await,
+            Repeat::Never => self.transport.ask_once(call, Some(&self.token), endpoint).await,
+        }
+    }
+
     /// A refusal is of the token itself, not of what was asked for with it.
     ///
     /// Everybody may ask for the mounts that they may see; only with a token that is none is that refused.
-    async fn is_refused(&self) -> Result<bool, Error> {
+    pub(super) async fn is_refused(&self) -> Result<bool, Error> {
         let call = "look at whether the token is valid";
         let request = VisibleMounts {};
         let reply = self.transport.ask(call, Some(&self.token), request).await?;
@@ -113,10 +145,35 @@ pub(super) async fn attempt<E: rustify::Endpoint>(
     call: &str,
     endpoint: impl Fn() -> E,
 ) -> Result<Reply, Error> {
+    attempt_with(shared, call, Repeat::IfStale, endpoint).await.map(|(_, reply)| reply)
+}
+
+/// As [`attempt`], for what has an effect although it is a read; and with whose token it was asked.
+pub(super) async fn attempt_once<E: rustify::Endpoint>(
+    shared: &Arc<Shared>,
+    call: &str,
+    endpoint: impl Fn() -> E,
+) -> Result<(Arc<Session>, Reply), Error> {
+    attempt_with(shared, call, Repeat::Never, endpoint).await
+}
+
+/// Is a call made a second time on a new connection if the first was stale?
+#[derive(Clone, Copy)]
+enum Repeat {
+    IfStale,
+    Never,
+}
+
+async fn attempt_with<E: rustify::Endpoint>(
+    shared: &Arc<Shared>,
+    call: &str,
+    repeat: Repeat,
+    endpoint: impl Fn() -> E,
+) -> Result<(Arc<Session>, Reply), Error> {
     let session = get(shared).await?;
-    let reply = session.transport.ask(call, Some(&session.token), endpoint()).await?;
+    let reply = session.ask(call, repeat, endpoint()).await?;
     if !matches!(reply.status, 401 | 403) {
-        return Ok(reply);
+        return Ok((session, reply));
     }
     if !session.is_refused().await? {
         return Err(error::from_reply(call, &reply));
@@ -130,18 +187,29 @@ pub(super) async fn attempt<E: rustify::Endpoint>(
     if another.token.expose() == session.token.expose() {
         return rejected("and there is no other; put a new one where this one came from");
     }
-    let reply = another.transport.ask(call, Some(&another.token), endpoint()).await?;
+    let reply = another.ask(call, repeat, endpoint()).await?;
     if matches!(reply.status, 401 | 403) {
         if another.is_refused().await? {
             return rejected("also after a new login");
         }
         return Err(error::from_reply(call, &reply));
     }
-    Ok(reply)
+    Ok((another, reply))
+}
+
+/// Has the server forget the token, and take back what was lent to it.
+pub(super) async fn revoke(session: &Session) -> Result<(), Error> {
+    let call = "revocation of our token";
+    let reply = session.transport.ask(call, Some(&session.token), RevokeTokenSelfRequest {}).await?;
+    // One that is refused has ended already.
+    if reply.is_success() || (matches!(reply.status, 401 | 403) && session.is_refused().await?) {
+        return Ok(());
+    }
+    Err(error::from_reply(call, &reply))
 }
 
 /// The session in use; a new one if there is none, if it is over, or if its file has changed.
-async fn get(shared: &Arc<Shared>) -> Result<Arc<Session>, Error> {
+pub(super) async fn get(shared: &Arc<Shared>) -> Result<Arc<Session>, Error> {
     let sessions = &shared.sessions;
     if let Some(session) = sessions.usable().await {
         return Ok(session);
@@ -208,10 +276,14 @@ async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Ses
     let session = Session {
         token: granted.token,
         transport,
-        end: Mutex::new(granted.lease.and_then(end)),
+        is_ours: granted.lease.is_some(),
+        life: Mutex::new(Life::default()),
         file: granted.file,
         keeper: OnceLock::new(),
     };
+    if let Some(lease) = granted.lease {
+        session.lives(lease, lease);
+    }
     Ok((session, granted.lease))
 }
 
@@ -221,7 +293,12 @@ impl Sessions {
         session.is_current().await.then_some(session)
     }
 
-    fn give_up(&self, session: &Arc<Session>) {
+    /// The session in use; the next call begins another.
+    pub(super) fn take(&self) -> Option<Arc<Session>> {
+        lock(&self.current).take()
+    }
+
+    pub(super) fn give_up(&self, session: &Arc<Session>) {
         let mut current = lock(&self.current);
         if current.as_ref().is_some_and(|it| Arc::ptr_eq(it, session)) {
             *current = None;
@@ -248,10 +325,11 @@ async fn keep(session: Weak<Session>, lease: Option<Lease>) {
             None => return,
         },
     };
+    let first = lease;
     while lease.seconds > 0 && lease.renewable {
         let wait = Duration::from_secs(lease.seconds).mul_f64(RENEW_AT).max(BREATH);
         tokio::time::sleep(wait).await;
-        let Some(renewed) = renew_before_its_end(&session).await else { return };
+        let Some(renewed) = renew_before_its_end(&session, first).await else { return };
         lease = renewed;
     }
 }
@@ -270,12 +348,12 @@ async fn lookup(session: &Weak<Session>) -> Option<Lease> {
     let reply = session.transport.ask(call, Some(&session.token), LookupTokenSelfRequest {}).await.ok()?;
     let token: Token = value::data(call, &reply.body).ok()?;
     let lease = Lease { seconds: token.ttl, renewable: token.renewable };
-    *lock(&session.end) = end(lease);
+    session.lives(lease, lease);
     Some(lease)
 }
 
 /// Renews, again and again while the server cannot be reached. None where there is nothing more to renew.
-async fn renew_before_its_end(session: &Weak<Session>) -> Option<Lease> {
+async fn renew_before_its_end(session: &Weak<Session>, first: Lease) -> Option<Lease> {
     let call = "renewal of the token";
     loop {
         let session = session.upgrade()?;
@@ -288,7 +366,7 @@ async fn renew_before_its_end(session: &Weak<Session>) -> Option<Lease> {
             Ok(reply) if reply.is_success() => {
                 let auth = value::auth(call, &reply.body).ok()?;
                 let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
-                *lock(&session.end) = end(lease);
+                session.lives(lease, first);
                 return Some(lease);
             }
             Ok(reply) => error::from_reply(call, &reply),

@@ -30,6 +30,17 @@ impl Transport {
         self.client.ask(call, request).await
     }
 
+    /// As [`Transport::ask`], for what has an effect although it is a read: it is never sent twice.
+    pub(super) async fn ask_once(
+        &self,
+        call: &str,
+        token: Option<&Secret>,
+        endpoint: impl Endpoint,
+    ) -> Result<Reply, Error> {
+        let request = self.request(token, endpoint).map_err(|error| error::unmade(call, &error))?;
+        self.client.ask_once(call, request).await
+    }
+
     fn request(&self, token: Option<&Secret>, endpoint: impl Endpoint) -> Result<Request, ClientError> {
         let middleware = EndpointMiddleware {
             // Visible ASCII, see `rest::word`: anything else would be a panic in there.
