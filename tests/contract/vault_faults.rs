@@ -49,6 +49,21 @@ fn throttling_is_throttled_and_carries_the_wait_that_was_asked_for() {
 }
 
 #[test]
+fn a_quota_of_the_servers_own_is_throttling() {
+    run(test_name!(), async |bao| {
+        let provider = with_fault(&bao, Fault::Pass).await;
+        fetch(&*provider).await.expect("a first read");
+        bao.server.root("POST", "sys/quotas/config", &json!({"enable_rate_limit_response_headers": true}));
+        bao.server.root("POST", "sys/quotas/rate-limit/slow", &json!({"path": "secret", "rate": 1, "interval": "30s"}));
+        fetch(&*provider).await.expect("the one read that it allows");
+        let error = expect_error(fetch(&*provider).await, ErrorKind::Throttled);
+        assert!(error.detail.contains("quota exceeded"), "{error}");
+        let wait = error.retry_after.expect("a wait");
+        assert!(wait > Duration::from_secs(5) && wait <= Duration::from_secs(30), "{wait:?}");
+    });
+}
+
+#[test]
 fn a_server_that_does_not_serve_is_unreachable_and_its_state_is_named() {
     run(test_name!(), async |bao| {
         let provider = with_fault(&bao, Fault::Pass).await;
@@ -88,7 +103,7 @@ fn a_redirect_is_not_followed_with_the_token() {
         let headers = vec![format!("Location: {}/v1/secret/data/prod/db", elsewhere.url())];
         let provider = with_fault(&bao, Fault::Answer { status: 307, headers, body: String::new() }).await;
         let error = all_fail(&*provider, ErrorKind::Unreachable).await;
-        assert!(error.detail.contains(&elsewhere.url()), "{error}");
+        assert!(error.detail.contains(&elsewhere.url()) && error.detail.contains("standby"), "{error}");
         assert_eq!(elsewhere.all_calls(), 0);
     });
 }

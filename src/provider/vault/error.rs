@@ -44,7 +44,11 @@ pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
         473 => (ErrorKind::Unreachable, "this node is a performance standby"),
         503 if says("sealed") => (ErrorKind::Unreachable, "it is sealed; unseal it"),
         500..=599 => (ErrorKind::Unreachable, ""),
-        300..=399 => (ErrorKind::Unreachable, "it sends us elsewhere, where the token does not follow; see `address`"),
+        300..=399 => {
+            let text = "this node is a standby that sends us to the active one, and the token does not follow; let it \
+                        forward requests, or set `address` to that of the active node";
+            (ErrorKind::Unreachable, text)
+        }
         _ => (ErrorKind::Malformed, ""),
     };
     let mut text = format!("{call}: Vault answered HTTP {}", reply.status);
