@@ -1,5 +1,7 @@
 //! As whom a provider is asked by an `[[identity]]`.
 
+use std::path::PathBuf;
+
 /// Another identity at a provider. A service takes on those of its own kind, and no others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActsAs {
@@ -7,6 +9,16 @@ pub enum ActsAs {
     AwsRole(IdentityRole),
     /// The address of a service account of Google Cloud, impersonated with the credentials of the scope.
     GcpServiceAccount(String),
+    /// A role at Vault.
+    VaultRole(VaultRole),
+}
+
+/// A role by which tokens of Vault are had: of the scope's own auth method, or of tokens where that is a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultRole {
+    pub name: String,
+    /// What AppRole logs in with instead of the scope's own: the file of the role's id and that of the secret id.
+    pub approle: Option<(PathBuf, PathBuf)>,
 }
 
 /// A role of an `[[identity]]`. In both texts `{host}`, `{user}` and `{uid}` stand for the host's name and for
@@ -24,6 +36,7 @@ impl ActsAs {
         match self {
             Self::AwsRole(role) => &role.role_arn,
             Self::GcpServiceAccount(email) => email,
+            Self::VaultRole(role) => &role.name,
         }
     }
 
@@ -32,6 +45,7 @@ impl ActsAs {
         match self {
             Self::AwsRole(_) => "an AWS role",
             Self::GcpServiceAccount(_) => "a service account of Google Cloud",
+            Self::VaultRole(_) => "a role at Vault",
         }
     }
 
@@ -39,7 +53,7 @@ impl ActsAs {
     pub fn is_told_to_others(&self) -> bool {
         match self {
             Self::AwsRole(_) => true,
-            Self::GcpServiceAccount(_) => false,
+            Self::GcpServiceAccount(_) | Self::VaultRole(_) => false,
         }
     }
 
@@ -50,7 +64,7 @@ impl ActsAs {
                 let texts = [Some(&role.session_name), role.external_id.as_ref()];
                 texts.into_iter().flatten().any(|text| text.contains("{user}") || text.contains("{uid}"))
             }
-            Self::GcpServiceAccount(_) => false,
+            Self::GcpServiceAccount(_) | Self::VaultRole(_) => false,
         }
     }
 }

@@ -14,16 +14,20 @@ pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
 
 /// In an `[[identity]]`.
-pub const IDENTITY: &[&str] = &["principals", "scopes", "aws", "gcp"];
+pub const IDENTITY: &[&str] = &["principals", "scopes", "aws", "gcp", "vault"];
 
 /// The tables of an `[[identity]]`, each named after a service.
-pub const IDENTITY_SERVICES: &[(&str, &[&str])] = &[("aws", IDENTITY_AWS), ("gcp", IDENTITY_GCP)];
+pub const IDENTITY_SERVICES: &[(&str, &[&str])] =
+    &[("aws", IDENTITY_AWS), ("gcp", IDENTITY_GCP), ("vault", IDENTITY_VAULT)];
 
 /// In `aws` of an `[[identity]]`.
 pub const IDENTITY_AWS: &[&str] = &["role_arn", "external_id", "session_name"];
 
 /// In `gcp` of an `[[identity]]`.
 pub const IDENTITY_GCP: &[&str] = &["impersonate"];
+
+/// In `vault` of an `[[identity]]`.
+pub const IDENTITY_VAULT: &[&str] = &["role", "role_id_file", "secret_id_file"];
 
 /// In `[cache]`, and in a scope as an override.
 pub const CACHE: &[&str] =

@@ -29,7 +29,7 @@ mod suggest;
 mod validate;
 mod written;
 
-pub use acts_as::{ActsAs, IdentityRole};
+pub use acts_as::{ActsAs, IdentityRole, VaultRole};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Entry, Position};
 pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load};

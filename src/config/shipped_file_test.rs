@@ -64,7 +64,15 @@ fn the_shipped_file_as_it_is_says_nothing() {
 fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default() {
     let directory = tempfile::tempdir().unwrap();
     let below = directory.path();
-    for file in ["dev.key", "ca.pem", "gcp-key.json", "vault-role-id", "vault-secret-id", "lake-client-secret"] {
+    for file in [
+        "dev.key",
+        "ca.pem",
+        "gcp-key.json",
+        "vault-role-id",
+        "vault-secret-id",
+        "airflow-secret-id",
+        "lake-client-secret",
+    ] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
     }

@@ -10,6 +10,10 @@ fn at(address: &str) -> String {
     format!("[scopes.v]\nprovider = \"vault\"\naddress = \"{address}\"\n")
 }
 
+fn identity(scope: &str, lines: &str) -> String {
+    format!("{}[[identity]]\nprincipals = [\"uid:1\"]\nscopes = [\"v\"]\n{lines}\n", vault(scope))
+}
+
 goldens! {
     a_vault_scope_with_nothing_but_an_address: vault("");
     a_vault_scope_without_an_address: "[scopes.v]\nprovider = \"vault\"\nkv = 1\n";
@@ -36,8 +40,15 @@ goldens! {
     a_vault_wrapping_of_a_wrong_type:
         vault("auth = { method = \"approle\", role_id_file = 1, secret_id_file = 2, wrapped = \"yes\" }");
     a_vault_token_in_the_file: vault("token = \"s.abcdef\"");
-    an_aws_identity_in_a_vault_scope: format!(
-        "{}[[identity]]\nprincipals = [\"uid:1\"]\nscopes = [\"v\"]\naws.role_arn = \"arn:aws:iam::123456789012:role/a\"\n",
-        vault("")
+    an_aws_identity_in_a_vault_scope: identity("", "aws.role_arn = \"arn:aws:iam::123456789012:role/a\"");
+    a_vault_identity_that_is_good: identity("", "vault.role = \"airflow\"");
+    a_vault_identity_without_a_role: identity("", "vault.role_id_file = \"/r\"");
+    a_vault_identity_whose_role_leaves_its_place: identity("", "vault.role = \"../root\"");
+    a_vault_identity_without_the_files_of_its_approle: identity(
+        "auth = { method = \"approle\", role_id_file = \"/r\", secret_id_file = \"/s\" }",
+        "vault.role = \"airflow\""
+    );
+    a_vault_identity_with_files_that_have_no_effect: identity(
+        "", "vault.role = \"airflow\"\nvault.role_id_file = \"/r\"\nvault.secret_id_file = \"/s\""
     );
 }

@@ -17,6 +17,8 @@ mod as_root {
     mod identities;
     mod permissions;
     mod units;
+    #[cfg(feature = "vault")]
+    mod vault_identities;
     mod why;
 }
 mod audit;

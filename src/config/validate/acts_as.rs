@@ -1,11 +1,11 @@
 //! As whom an `[[identity]]` has providers asked: one table of it, named after the service.
 
 use super::section::Section;
-use super::text;
-use crate::config::acts_as::{ActsAs, IdentityRole};
+use super::{files, text};
+use crate::config::acts_as::{ActsAs, IdentityRole, VaultRole};
 use crate::config::diagnostic::{Diagnostic, quoted};
 use crate::config::keys;
-use crate::config::settings::ProviderSettings;
+use crate::config::settings::{ProviderSettings, VaultAuth};
 use crate::config::written::Item;
 
 const DEFAULT_SESSION: &str = "hushfs-{host}-{user}";
@@ -15,10 +15,12 @@ const DEFAULT_SESSION: &str = "hushfs-{host}-{user}";
 enum Service {
     Aws,
     Gcp,
+    Vault,
 }
 
 /// Each service, its table in `[[identity]]`, and the setting without which that says nothing.
-const SERVICES: &[(Service, &str, &str)] = &[(Service::Aws, "aws", "role_arn"), (Service::Gcp, "gcp", "impersonate")];
+const SERVICES: &[(Service, &str, &str)] =
+    &[(Service::Aws, "aws", "role_arn"), (Service::Gcp, "gcp", "impersonate"), (Service::Vault, "vault", "role")];
 
 /// None, and a problem, if it does not say which identity.
 pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
@@ -43,6 +45,7 @@ pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
     match service {
         Service::Aws => aws_role(section, item),
         Service::Gcp => gcp_service_account(section, item),
+        Service::Vault => vault_role(section, item),
     }
 }
 
@@ -51,7 +54,8 @@ pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str,
     let service = match provider {
         ProviderSettings::AwsSecretsManager(_) | ProviderSettings::AwsParameterStore(_) => Some(Service::Aws),
         ProviderSettings::GcpSecretManager(_) => Some(Service::Gcp),
-        ProviderSettings::Local(_) | ProviderSettings::Vault(_) | ProviderSettings::Databricks(_) => None,
+        ProviderSettings::Vault(_) => Some(Service::Vault),
+        ProviderSettings::Local(_) | ProviderSettings::Databricks(_) => None,
     };
     let Some(service) = service else {
         let problem = Diagnostic::error(format!("the scope {} cannot be asked as somebody else", quoted(name)));
@@ -60,7 +64,10 @@ pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str,
     };
     let acts_as = acts_as?;
     if of(acts_as) == service {
-        return None;
+        return match (provider, acts_as) {
+            (ProviderSettings::Vault(vault), ActsAs::VaultRole(role)) => misfit_at_vault(&vault.auth, role, name, item),
+            _ => None,
+        };
     }
     let needed = SERVICES.iter().find(|(it, ..)| *it == service).map(|(_, table, key)| format!("`{table}.{key}`"));
     let problem = Diagnostic::error(format!("the scope {} cannot be asked as {}", quoted(name), acts_as.kind()));
@@ -77,6 +84,7 @@ fn of(acts_as: &ActsAs) -> Service {
     match acts_as {
         ActsAs::AwsRole(_) => Service::Aws,
         ActsAs::GcpServiceAccount(_) => Service::Gcp,
+        ActsAs::VaultRole(_) => Service::Vault,
     }
 }
 
@@ -97,6 +105,58 @@ fn gcp_service_account(section: &Section<'_>, item: &Item) -> Option<ActsAs> {
     gcp.reject_unknown();
     let address = needed(&gcp, "gcp", item, "impersonate", text::SERVICE_ACCOUNT, text::is_service_account)?;
     Some(ActsAs::GcpServiceAccount(address))
+}
+
+fn vault_role(section: &Section<'_>, item: &Item) -> Option<ActsAs> {
+    let vault = section.inside("vault", keys::IDENTITY_VAULT)?;
+    vault.reject_unknown();
+    let file = |key: &'static str| {
+        vault.path(key).inspect(|(path, item)| {
+            if key == "secret_id_file" {
+                files::judge_credential(&vault, key, path, item);
+            }
+        })
+    };
+    let ids = [file("role_id_file"), file("secret_id_file")];
+    let name = needed(&vault, "vault", item, "role", "the name of a role", text::is_vault_role)?;
+    let approle = match ids {
+        [Some((role_id, _)), Some((secret_id, _))] => Some((role_id, secret_id)),
+        [Some((_, item)), None] | [None, Some((_, item))] => {
+            let problem = Diagnostic::error(format!("{} has one of AppRole's files only", vault.title()));
+            vault.add(problem.at(item.place.clone()).label("expected `role_id_file` and `secret_id_file`"));
+            None
+        }
+        [None, None] => None,
+    };
+    Some(ActsAs::VaultRole(VaultRole { name, approle }))
+}
+
+/// AppRole's role is known by its id, which another method has no use for.
+fn misfit_at_vault(auth: &VaultAuth, role: &VaultRole, name: &str, item: &Item) -> Option<Diagnostic> {
+    let problem = Diagnostic::error(format!("the scope {} cannot be asked as {}", quoted(name), quoted(&role.name)));
+    match (auth, &role.approle) {
+        (VaultAuth::AppRole { .. }, None) => {
+            let help = "set `vault.role_id_file` and `vault.secret_id_file`";
+            Some(
+                problem
+                    .at(item.place.clone())
+                    .label("it logs in by AppRole, with files that are this role's")
+                    .help(help),
+            )
+        }
+        (VaultAuth::AppRole { .. }, Some(_)) => None,
+        (
+            VaultAuth::Token { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } | VaultAuth::Cert { .. },
+            Some(_),
+        ) => {
+            let label = "it does not log in by AppRole, so `vault.role_id_file` has no effect";
+            Some(problem.at(item.place.clone()).label(label).help("remove the files"))
+        }
+        (
+            VaultAuth::Token { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } | VaultAuth::Cert { .. },
+            None,
+        ) => None,
+    }
 }
 
 /// A text that the table `table`, written at `item`, must have.

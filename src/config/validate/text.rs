@@ -52,6 +52,12 @@ pub fn is_project(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
+/// The name of a role at Vault, which becomes part of a path.
+pub fn is_vault_role(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte);
+    !text.is_empty() && text.len() <= 512 && !matches!(text, "." | "..") && text.bytes().all(is_plain)
+}
+
 pub const SERVICE_ACCOUNT: &str = "a service account's address, such as \"name@my-project.iam.gserviceaccount.com\"";
 
 /// A Google service account's address, which becomes part of a path.

@@ -54,6 +54,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::IDENTITY,
         keys::IDENTITY_AWS,
         keys::IDENTITY_GCP,
+        keys::IDENTITY_VAULT,
     ];
     common.into_iter().chain(keys::PROVIDERS.iter().map(|provider| provider.settings)).flatten().copied()
 }

@@ -62,7 +62,9 @@ impl GcpSecretManager {
         let impersonated = match acting.map(|acting| (acting, acting.acts_as)) {
             None => None,
             Some((_, ActsAs::GcpServiceAccount(email))) => Some(email.clone()),
-            Some((acting, ActsAs::AwsRole(_))) => return Err(acting.is_nobody_at("Google Cloud")),
+            Some((acting, ActsAs::AwsRole(_) | ActsAs::VaultRole(_))) => {
+                return Err(acting.is_nobody_at("Google Cloud"));
+            }
         };
         let shared = Shared {
             place: names::Place::new(&settings.project, settings.location.as_deref()),

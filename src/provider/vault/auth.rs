@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::transport::Transport;
 use super::{error, value};
-use crate::config::{VaultAuth, VaultSettings};
-use crate::provider::rest::{self, Openness, Reply, Stamp};
+use crate::config::{VaultAuth, VaultRole};
+use crate::provider::rest::{self, Openness, Reply, Stamp, clean};
 use crate::provider::{Error, ErrorKind};
 use crate::secret::Secret;
 
@@ -49,28 +49,83 @@ pub(super) struct Unwrapped {
     secret_id: Secret,
 }
 
-/// The client certificate and its key, for a method that needs one.
-pub(super) async fn tls_identity(settings: &VaultSettings) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-    match &settings.auth {
-        VaultAuth::Cert { cert_file, key_file, .. } => {
-            let (mut pem, _) = rest::whole("key_file", key_file, Openness::Private).await?;
-            let (certificate, _) = rest::whole("cert_file", cert_file, Openness::Any).await?;
-            pem.push(b'\n');
-            pem.extend_from_slice(&certificate);
-            Ok(Some(pem))
+/// How we come by a token, for the scope itself or for an `[[identity]]`.
+pub(super) struct Login {
+    auth: VaultAuth,
+    /// Of tokens: one is made by this role, with the token that `auth` finds.
+    token_role: Option<String>,
+}
+
+/// vaultrs' request asks for no role alone.
+#[derive(Endpoint)]
+#[endpoint(path = "auth/token/create/{self.role}", method = "POST")]
+struct CreateTokenRequest {
+    #[endpoint(skip)]
+    role: String,
+}
+
+impl Login {
+    pub(super) fn of(auth: VaultAuth) -> Self {
+        Self { auth, token_role: None }
+    }
+
+    /// By the same method as another role.
+    ///
+    /// # Errors
+    /// `Malformed` where AppRole has nothing to log in with as that role.
+    pub(super) fn under(auth: VaultAuth, role: &VaultRole) -> Result<Self, Error> {
+        let name = role.name.clone();
+        Ok(Self::of(match auth {
+            VaultAuth::Token { .. } => return Ok(Self { auth, token_role: Some(name) }),
+            VaultAuth::AppRole { mount, wrapped, .. } => {
+                let Some((role_id_file, secret_id_file)) = role.approle.clone() else {
+                    let text = format!("the role `{}` has no files of AppRole to log in with", clean(&name));
+                    return Err(Error::new(ErrorKind::Malformed, text));
+                };
+                VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped }
+            }
+            VaultAuth::Kubernetes { mount, token_file, .. } => VaultAuth::Kubernetes { mount, role: name, token_file },
+            VaultAuth::Jwt { mount, token_file, .. } => VaultAuth::Jwt { mount, role: name, token_file },
+            VaultAuth::Cert { mount, cert_file, key_file, .. } => {
+                VaultAuth::Cert { mount, role: Some(name), cert_file, key_file }
+            }
+        }))
+    }
+
+    /// The client certificate and its key, for a method that needs one.
+    pub(super) async fn tls_identity(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match &self.auth {
+            VaultAuth::Cert { cert_file, key_file, .. } => {
+                let (mut pem, _) = rest::whole("key_file", key_file, Openness::Private).await?;
+                let (certificate, _) = rest::whole("cert_file", cert_file, Openness::Any).await?;
+                pem.push(b'\n');
+                pem.extend_from_slice(&certificate);
+                Ok(Some(pem))
+            }
+            VaultAuth::Token { .. }
+            | VaultAuth::AppRole { .. }
+            | VaultAuth::Kubernetes { .. }
+            | VaultAuth::Jwt { .. } => Ok(None),
         }
-        VaultAuth::Token { .. } | VaultAuth::AppRole { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } => {
-            Ok(None)
-        }
+    }
+
+    /// Logs in. Where the method is a token, finds it and asks nobody, unless for a role.
+    pub(super) async fn log_in(
+        &self,
+        transport: &Transport,
+        unwrapped: &mut Option<Unwrapped>,
+    ) -> Result<Granted, Error> {
+        let granted = login(&self.auth, transport, unwrapped).await?;
+        let Some(role) = &self.token_role else { return Ok(granted) };
+        let call = format!("making of a token by the role `{role}`");
+        let request = CreateTokenRequest { role: role.clone() };
+        let child = self::granted(&call, &transport.ask(&call, Some(&granted.token), request).await?)?;
+        // Another token in the file has children of its own.
+        Ok(Granted { file: granted.file, ..child })
     }
 }
 
-/// Logs in. Where the method is a token, finds it and asks nobody.
-pub(super) async fn login(
-    auth: &VaultAuth,
-    transport: &Transport,
-    unwrapped: &mut Option<Unwrapped>,
-) -> Result<Granted, Error> {
+async fn login(auth: &VaultAuth, transport: &Transport, unwrapped: &mut Option<Unwrapped>) -> Result<Granted, Error> {
     match auth {
         VaultAuth::Token { file } => token(file.as_deref()).await,
         VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped } => {
@@ -188,5 +243,31 @@ fn granted(call: &str, reply: &Reply) -> Result<Granted, Error> {
     match rest::as_word(auth.client_token.as_bytes()) {
         Some(word) => Ok(Granted { token: Secret::copy_from(word)?, lease: Some(lease), file: None }),
         None => Err(error::not_understood(call)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_role_logs_in_by_the_same_method_and_never_as_the_scopes_own() {
+        let role = |approle: Option<(PathBuf, PathBuf)>| VaultRole { name: "other".into(), approle };
+        let under = |auth| Login::under(auth, &role(None)).ok().unwrap();
+        let (mount, token_file) = (String::from("m"), PathBuf::from("/t"));
+        let jwt = under(VaultAuth::Jwt { mount: mount.clone(), role: "own".into(), token_file: token_file.clone() });
+        assert!(matches!(jwt.auth, VaultAuth::Jwt { role, .. } if role == "other"));
+        let pod = under(VaultAuth::Kubernetes { mount: mount.clone(), role: "own".into(), token_file });
+        assert!(matches!(pod.auth, VaultAuth::Kubernetes { role, .. } if role == "other"));
+        let (cert_file, key_file) = (PathBuf::from("/c"), PathBuf::from("/k"));
+        let cert = under(VaultAuth::Cert { mount: mount.clone(), role: None, cert_file, key_file });
+        assert!(matches!(cert.auth, VaultAuth::Cert { role: Some(role), .. } if role == "other"));
+        assert_eq!(under(VaultAuth::Token { file: None }).token_role.as_deref(), Some("other"));
+        let approle =
+            VaultAuth::AppRole { mount, role_id_file: "/own-r".into(), secret_id_file: "/own-s".into(), wrapped: true };
+        assert!(Login::under(approle.clone(), &role(None)).is_err());
+        let approle = Login::under(approle, &role(Some(("/r".into(), "/s".into())))).ok().unwrap();
+        let VaultAuth::AppRole { role_id_file, secret_id_file, wrapped, .. } = approle.auth else { panic!("another") };
+        assert!(wrapped && role_id_file == Path::new("/r") && secret_id_file == Path::new("/s"));
     }
 }

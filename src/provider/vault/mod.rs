@@ -37,6 +37,7 @@ pub struct Vault {
 /// What calls have in common; also owned by the tasks that log in and walk folders.
 struct Shared {
     settings: VaultSettings,
+    login: auth::Login,
     place: names::Place,
     /// The longest that one operation may take, and that one call of a listing may.
     deadline: Duration,
@@ -58,12 +59,21 @@ impl Vault {
         timeout: Duration,
         max_secret_bytes: u64,
     ) -> Result<Self, Error> {
-        if let Some(acting) = acting {
-            return Err(acting.is_nobody_at("Vault"));
-        }
+        let role = match acting.map(|acting| (acting, acting.acts_as)) {
+            None => None,
+            Some((_, ActsAs::VaultRole(role))) => Some(role),
+            Some((acting, ActsAs::AwsRole(_) | ActsAs::GcpServiceAccount(_))) => {
+                return Err(acting.is_nobody_at("Vault"));
+            }
+        };
+        let login = match role {
+            None => auth::Login::of(settings.auth.clone()),
+            Some(role) => auth::Login::under(settings.auth.clone(), role)?,
+        };
         let place = names::Place::of(&settings)?;
         let shared = Shared {
             place,
+            login,
             settings,
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
@@ -115,7 +125,9 @@ impl Provider for Vault {
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         match identity {
             None => self.in_time(permissions::permissions(&self.shared, names)),
-            Some(other) => Box::pin(std::future::ready(Err(says_nothing_of(other, "Vault")))),
+            Some(other) => {
+                Box::pin(std::future::ready(Err(says_nothing_of(other, "Vault, where each asks for itself"))))
+            }
         }
     }
 

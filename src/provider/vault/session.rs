@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
 
-use super::auth::{self, Lease, Unwrapped};
+use super::auth::{Lease, Unwrapped};
 use super::transport::Transport;
 use super::{Shared, error, value};
 use crate::provider::rest::{self, Plan, Reply, Stamp};
@@ -262,7 +262,7 @@ async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Ses
     let plan = Plan {
         encrypted: settings.address.starts_with("https://"),
         ca_file: settings.ca_file.clone(),
-        identity: auth::tls_identity(settings).await?,
+        identity: shared.login.tls_identity().await?,
         deadline: shared.deadline,
         // Room for one value, each byte escaped as `\u00XX` at worst, and for the listing of a large folder.
         limit: shared.max_secret_bytes.saturating_mul(6).saturating_add(8 << 20),
@@ -272,7 +272,7 @@ async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Ses
         Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     };
     let transport = Transport { client, address: settings.address.clone(), namespace: settings.namespace.clone() };
-    let granted = auth::login(&settings.auth, &transport, unwrapped).await?;
+    let granted = shared.login.log_in(&transport, unwrapped).await?;
     let session = Session {
         token: granted.token,
         transport,

@@ -100,7 +100,9 @@ impl<'a, S: Service> Subject<'a, S> {
                 principal::ourselves(caller, taken_on)
             }
             Some(ActsAs::AwsRole(role)) => principal::role(&role.role_arn, caller),
-            Some(other @ ActsAs::GcpServiceAccount(_)) => return Err(says_nothing_of(other, "AWS")),
+            Some(other @ (ActsAs::GcpServiceAccount(_) | ActsAs::VaultRole(_))) => {
+                return Err(says_nothing_of(other, "AWS"));
+            }
         };
         Ok(match principal {
             Ok(principal) => Ok(Self { connection, session, iam, principal }),
