@@ -73,8 +73,19 @@ pub const GCP_AUTH: &[&str] = &["method", "key_file", "token_file", "service_acc
 pub const VAULT: &[&str] = &["address", "mount", "prefix", "kv", "namespace", "ca_file", "auth"];
 
 /// In `auth` of a scope whose provider is `vault`.
-pub const VAULT_AUTH: &[&str] =
-    &["method", "mount", "role", "token_file", "role_id_file", "secret_id_file", "wrapped", "cert_file", "key_file"];
+pub const VAULT_AUTH: &[&str] = &[
+    "method",
+    "mount",
+    "role",
+    "token_file",
+    "role_id_file",
+    "secret_id_file",
+    "wrapped",
+    "cert_file",
+    "key_file",
+    "region",
+    "header_value",
+];
 
 pub const DATABRICKS: &[&str] = &["host", "prefix", "ca_file", "auth"];
 

@@ -337,6 +337,14 @@ pub enum VaultAuth {
         role: String,
         token_file: PathBuf,
     },
+    Aws {
+        mount: String,
+        role: String,
+        /// Whose STS the proof of who we are is for; None: the one that has no region.
+        region: Option<String>,
+        /// What the server wants to be in that proof: its `iam_server_id_header_value`.
+        header_value: Option<String>,
+    },
     Cert {
         mount: String,
         /// None: the server tries all roles.

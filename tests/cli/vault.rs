@@ -34,6 +34,9 @@ goldens! {
         vault("auth = { method = \"approle\", role_id_file = \"/r\", secret_id_file = \"/s\", role = \"a\", key_file = \"/k\" }");
     a_vault_jwt_without_a_role: vault("auth = { method = \"jwt\", token_file = \"/t\" }");
     a_vault_kubernetes_role: vault("auth = { method = \"kubernetes\", role = \"hushfs\" }");
+    a_vault_aws_login: vault("auth = { method = \"aws\", role = \"hushfs\", region = \"eu-central-1\", header_value = \"vault.example\" }");
+    a_vault_aws_login_without_a_role: vault("auth = { method = \"aws\" }");
+    a_vault_aws_login_that_cannot_be: vault("auth = { method = \"aws\", role = \"r\", region = \"Frankfurt\", header_value = \"a b\" }");
     a_vault_setting_of_a_wrong_type: vault(
         "auth = { method = \"cert\", cert_file = 1, key_file = 2, role = 3, mount = 4 }"
     );

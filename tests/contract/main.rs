@@ -40,6 +40,8 @@ mod local;
 mod vault;
 #[cfg(feature = "vault")]
 mod vault_auth;
+#[cfg(all(feature = "vault", feature = "aws"))]
+mod vault_aws;
 #[cfg(feature = "vault")]
 mod vault_faults;
 #[cfg(feature = "vault")]

@@ -203,7 +203,7 @@ fn head(status: u16, headers: &[String], length: usize) -> String {
 }
 
 /// Sends the request on and gives the whole answer.
-async fn forward(request: &Message, server: SocketAddr) -> io::Result<Message> {
+pub async fn forward(request: &Message, server: SocketAddr) -> io::Result<Message> {
     let mut upstream = TcpStream::connect(server).await?;
     upstream.write_all(&request.bytes()).await?;
     Message::read(&mut upstream).await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
@@ -281,7 +281,7 @@ impl Message {
     }
 
     /// As it was, but that its connection is not for another.
-    fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for line in self.head.lines().filter(|line| !line.to_lowercase().starts_with("connection:")) {
             bytes.extend_from_slice(line.as_bytes());

@@ -29,3 +29,4 @@ pub mod second_opinion;
 pub mod store;
 pub mod tls;
 pub mod users;
+pub mod vault_aws;

@@ -146,14 +146,22 @@ fn misfit_at_vault(auth: &VaultAuth, role: &VaultRole, name: &str, item: &Item) 
         }
         (VaultAuth::AppRole { .. }, Some(_)) => None,
         (
-            VaultAuth::Token { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } | VaultAuth::Cert { .. },
+            VaultAuth::Token { .. }
+            | VaultAuth::Kubernetes { .. }
+            | VaultAuth::Jwt { .. }
+            | VaultAuth::Aws { .. }
+            | VaultAuth::Cert { .. },
             Some(_),
         ) => {
             let label = "it does not log in by AppRole, so `vault.role_id_file` has no effect";
             Some(problem.at(item.place.clone()).label(label).help("remove the files"))
         }
         (
-            VaultAuth::Token { .. } | VaultAuth::Kubernetes { .. } | VaultAuth::Jwt { .. } | VaultAuth::Cert { .. },
+            VaultAuth::Token { .. }
+            | VaultAuth::Kubernetes { .. }
+            | VaultAuth::Jwt { .. }
+            | VaultAuth::Aws { .. }
+            | VaultAuth::Cert { .. },
             None,
         ) => None,
     }

@@ -21,6 +21,7 @@ enum Method {
     AppRole,
     Kubernetes,
     Jwt,
+    Aws,
     Cert,
 }
 
@@ -30,6 +31,7 @@ impl Method {
         ("approle", Self::AppRole),
         ("kubernetes", Self::Kubernetes),
         ("jwt", Self::Jwt),
+        ("aws", Self::Aws),
         ("cert", Self::Cert),
     ];
 
@@ -40,6 +42,7 @@ impl Method {
             Self::AppRole => (&["role_id_file", "secret_id_file"], &["wrapped", "mount"]),
             Self::Kubernetes => (&["role"], &["token_file", "mount"]),
             Self::Jwt => (&["role", "token_file"], &["mount"]),
+            Self::Aws => (&["role"], &["mount", "region", "header_value"]),
             Self::Cert => (&["cert_file", "key_file"], &["role", "mount"]),
         }
     }
@@ -51,6 +54,7 @@ impl Method {
             Self::AppRole => "approle",
             Self::Kubernetes => "kubernetes",
             Self::Jwt => "jwt",
+            Self::Aws => "aws",
             Self::Cert => "cert",
         }
     }
@@ -172,6 +176,19 @@ fn folder(section: &Section<'_>, key: &'static str, expected: &str) -> Option<St
     Some(text.trim_matches('/').to_owned())
 }
 
+fn text_of(section: &Section<'_>, key: &'static str, expected: &str, is_right: fn(&str) -> bool) -> Option<String> {
+    let (text, item) = section.string(key, expected)?;
+    if !is_right(text) {
+        section.refuse(key, item, expected);
+    }
+    Some(text.to_owned())
+}
+
+/// Something that can be in an HTTP header as it is.
+fn is_word(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
     section.reject_unknown();
     let words: Vec<String> = Method::ALL.iter().map(|(word, _)| format!("\"{word}\"")).collect();
@@ -222,6 +239,8 @@ fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
     let key_file = file("key_file", true);
     let role = section.string("role", "the name of a role").map(|(text, _)| text.to_owned());
     let wrapped = section.boolean("wrapped").unwrap_or(false);
+    let region = text_of(section, "region", "a region such as \"eu-central-1\"", text::is_region);
+    let header_value = text_of(section, "header_value", "a word without spaces, such as \"vault.example\"", is_word);
     let mount = folder(section, "mount", "where the method is mounted below auth/, such as \"approle\"");
     let method = method?;
     let mount = mount.unwrap_or_else(|| method.name().to_owned());
@@ -235,6 +254,16 @@ fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
             VaultAuth::Kubernetes { mount, role: role?, token_file }
         }
         Method::Jwt => VaultAuth::Jwt { mount, role: role?, token_file: token_file? },
+        Method::Aws if cfg!(feature = "aws") => VaultAuth::Aws { mount, role: role?, region, header_value },
+        Method::Aws => {
+            section.add(
+                Diagnostic::error(format!("{} needs what this hushfs was built without", section.name("method")))
+                    .at(whole.place.clone())
+                    .label("the method \"aws\" takes its credentials from the feature `aws`")
+                    .help("use a hushfs that has it, or another method"),
+            );
+            return None;
+        }
         Method::Cert => VaultAuth::Cert { mount, role, cert_file: cert_file?, key_file: key_file? },
     })
 }

@@ -86,7 +86,7 @@ pub(super) async fn build<S: Service>(connection: &Connection<S>) -> Result<Clie
     })
 }
 
-async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, Error> {
+pub(super) async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, Error> {
     check_files().await?;
     let ca = match settings.ca_file.clone() {
         None => None,

@@ -9,6 +9,8 @@
 
 mod batch;
 mod body_limit;
+#[cfg(feature = "vault")]
+pub(super) mod caller_identity;
 mod client;
 mod connection;
 mod error;

@@ -1,6 +1,7 @@
 //! How we come by a token.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustify_derive::Endpoint;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
 use vaultrs::api::sys::requests::UnwrapRequest;
 use zeroize::Zeroizing;
 
+use super::aws;
 use super::transport::Transport;
 use super::{error, value};
 use crate::config::{VaultAuth, VaultRole};
@@ -86,6 +88,9 @@ impl Login {
             }
             VaultAuth::Kubernetes { mount, token_file, .. } => VaultAuth::Kubernetes { mount, role: name, token_file },
             VaultAuth::Jwt { mount, token_file, .. } => VaultAuth::Jwt { mount, role: name, token_file },
+            VaultAuth::Aws { mount, region, header_value, .. } => {
+                VaultAuth::Aws { mount, role: name, region, header_value }
+            }
             VaultAuth::Cert { mount, cert_file, key_file, .. } => {
                 VaultAuth::Cert { mount, role: Some(name), cert_file, key_file }
             }
@@ -105,7 +110,8 @@ impl Login {
             VaultAuth::Token { .. }
             | VaultAuth::AppRole { .. }
             | VaultAuth::Kubernetes { .. }
-            | VaultAuth::Jwt { .. } => Ok(None),
+            | VaultAuth::Jwt { .. }
+            | VaultAuth::Aws { .. } => Ok(None),
         }
     }
 
@@ -114,8 +120,9 @@ impl Login {
         &self,
         transport: &Transport,
         unwrapped: &mut Option<Unwrapped>,
+        deadline: Duration,
     ) -> Result<Granted, Error> {
-        let granted = login(&self.auth, transport, unwrapped).await?;
+        let granted = login(&self.auth, transport, unwrapped, deadline).await?;
         let Some(role) = &self.token_role else { return Ok(granted) };
         let call = format!("making of a token by the role `{role}`");
         let request = CreateTokenRequest { role: role.clone() };
@@ -125,7 +132,12 @@ impl Login {
     }
 }
 
-async fn login(auth: &VaultAuth, transport: &Transport, unwrapped: &mut Option<Unwrapped>) -> Result<Granted, Error> {
+async fn login(
+    auth: &VaultAuth,
+    transport: &Transport,
+    unwrapped: &mut Option<Unwrapped>,
+    deadline: Duration,
+) -> Result<Granted, Error> {
     match auth {
         VaultAuth::Token { file } => token(file.as_deref()).await,
         VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped } => {
@@ -155,6 +167,11 @@ async fn login(auth: &VaultAuth, transport: &Transport, unwrapped: &mut Option<U
             let (jwt, _) = rest::word("token_file", token_file, Openness::Any).await?;
             let request = JWTLoginRequest { mount: mount.clone(), role: Some(role.clone()), jwt: text(jwt.expose()) };
             let call = format!("JWT login at `{mount}` as the role `{role}`");
+            granted(&call, &transport.ask(&call, None, request).await?)
+        }
+        VaultAuth::Aws { mount, role, region, header_value } => {
+            let request = aws::login(mount, role, region.as_deref(), header_value.as_deref(), deadline).await?;
+            let call = format!("AWS login at `{mount}` as the role `{role}`");
             granted(&call, &transport.ask(&call, None, request).await?)
         }
         VaultAuth::Cert { mount, role, .. } => {
@@ -259,6 +276,8 @@ mod tests {
         assert!(matches!(jwt.auth, VaultAuth::Jwt { role, .. } if role == "other"));
         let pod = under(VaultAuth::Kubernetes { mount: mount.clone(), role: "own".into(), token_file });
         assert!(matches!(pod.auth, VaultAuth::Kubernetes { role, .. } if role == "other"));
+        let aws = under(VaultAuth::Aws { mount: mount.clone(), role: "own".into(), region: None, header_value: None });
+        assert!(matches!(aws.auth, VaultAuth::Aws { role, .. } if role == "other"));
         let (cert_file, key_file) = (PathBuf::from("/c"), PathBuf::from("/k"));
         let cert = under(VaultAuth::Cert { mount: mount.clone(), role: None, cert_file, key_file });
         assert!(matches!(cert.auth, VaultAuth::Cert { role: Some(role), .. } if role == "other"));

@@ -9,6 +9,7 @@
 //! to learn whether it is the token that is refused.
 
 mod auth;
+mod aws;
 mod engine;
 mod error;
 mod fetch;

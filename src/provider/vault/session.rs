@@ -272,7 +272,7 @@ async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Ses
         Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     };
     let transport = Transport { client, address: settings.address.clone(), namespace: settings.namespace.clone() };
-    let granted = shared.login.log_in(&transport, unwrapped).await?;
+    let granted = shared.login.log_in(&transport, unwrapped, shared.deadline).await?;
     let session = Session {
         token: granted.token,
         transport,
