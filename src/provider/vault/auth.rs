@@ -1,19 +1,17 @@
 //! How we come by a token.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustify_derive::Endpoint;
-use serde::Deserialize;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::auth::kubernetes::requests::LoginWithKubernetesRequest;
 use vaultrs::api::auth::oidc::requests::JWTLoginRequest;
-use vaultrs::api::sys::requests::UnwrapRequest;
 use zeroize::Zeroizing;
 
-use super::aws;
+use super::secret_id::{self, Unwrapped};
 use super::transport::Transport;
-use super::{error, value};
+use super::{aws, error, token, value};
 use crate::config::{VaultAuth, VaultRole};
 use crate::provider::rest::{self, Openness, Reply, Stamp, clean};
 use crate::provider::{Error, ErrorKind};
@@ -43,12 +41,6 @@ struct LoginWithCertRequest {
     #[endpoint(skip)]
     mount: String,
     name: Option<String>,
-}
-
-/// A secret id that came wrapped: its wrapping token has been used up, so it is kept for the next login.
-pub(super) struct Unwrapped {
-    wrapping_token: Secret,
-    secret_id: Secret,
 }
 
 /// How we come by a token, for the scope itself or for an `[[identity]]`.
@@ -139,19 +131,10 @@ async fn login(
     deadline: Duration,
 ) -> Result<Granted, Error> {
     match auth {
-        VaultAuth::Token { file } => token(file.as_deref()).await,
+        VaultAuth::Token { file } => token::find(file.as_deref()).await,
         VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped } => {
             let (role_id, _) = rest::word("role_id_file", role_id_file, Openness::Any).await?;
-            let (written, _) = rest::word("secret_id_file", secret_id_file, Openness::Private).await?;
-            let secret_id = if *wrapped {
-                if unwrapped.as_ref().is_none_or(|it| it.wrapping_token.expose() != written.expose()) {
-                    let secret_id = unwrap(transport, &written, secret_id_file).await?;
-                    *unwrapped = Some(Unwrapped { wrapping_token: written, secret_id });
-                }
-                text(unwrapped.as_ref().map_or(&[], |it| it.secret_id.expose()))
-            } else {
-                text(written.expose())
-            };
+            let secret_id = secret_id::read(transport, secret_id_file, *wrapped, unwrapped).await?;
             let request = LoginWithApproleRequest { mount: mount.clone(), role_id: text(role_id.expose()), secret_id };
             let call = format!("AppRole login at `{mount}`");
             granted(&call, &transport.ask(&call, None, request).await?)
@@ -183,59 +166,8 @@ async fn login(
 }
 
 /// Credentials are ASCII, see [`rest::as_word`].
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The one in the file that is set; else in `VAULT_TOKEN`; else in `~/.vault-token`.
-async fn token(file: Option<&Path>) -> Result<Granted, Error> {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".vault-token"));
-    let path = match file {
-        Some(path) => path.to_owned(),
-        None => {
-            if let Some(value) = std::env::var_os("VAULT_TOKEN").filter(|value| !value.is_empty()) {
-                let value = Zeroizing::new(value.into_encoded_bytes());
-                let word = rest::as_word(&value).ok_or_else(|| {
-                    Error::new(ErrorKind::CredentialsRejected, "VAULT_TOKEN holds something that can be no token")
-                })?;
-                return Ok(Granted { token: Secret::copy_from(word)?, lease: None, file: None });
-            }
-            home().filter(|path| path.exists()).ok_or_else(|| {
-                let text = "no Vault token: set `auth` in the scope, VAULT_TOKEN, or log in with `bao login` or `vault \
-                            login`, which write ~/.vault-token";
-                Error::new(ErrorKind::CredentialsRejected, text)
-            })?
-        }
-    };
-    let what = if file.is_some() { "token_file" } else { "the token file" };
-    let (token, stamp) = rest::word(what, &path, Openness::Private).await?;
-    Ok(Granted { token, lease: None, file: Some((path, Some(stamp))) })
-}
-
-async fn unwrap(transport: &Transport, wrapping_token: &Secret, file: &Path) -> Result<Secret, Error> {
-    #[derive(Deserialize)]
-    struct Wrapped {
-        secret_id: String,
-    }
-    let call = "unwrapping of the secret id";
-    let reply = transport.ask(call, Some(wrapping_token), UnwrapRequest { token: None }).await?;
-    if matches!(reply.status, 400 | 403 | 404) {
-        let text = format!(
-            "{call}: Vault does not take the wrapping token in secret_id_file {}: it can be used once, and within \
-             its time only. If nobody of yours has used it, somebody else has: destroy that secret id. Then put a \
-             new one there (bao write -wrap-ttl=5m -f auth/approle/role/ROLE/secret-id)",
-            file.display()
-        );
-        return Err(Error::new(ErrorKind::CredentialsRejected, text));
-    }
-    if !reply.is_success() {
-        return Err(error::from_reply(call, &reply));
-    }
-    let wrapped: Wrapped = value::data(call, &reply.body)?;
-    match rest::as_word(wrapped.secret_id.as_bytes()) {
-        Some(word) => Ok(Secret::copy_from(word)?),
-        None => Err(Error::new(ErrorKind::CredentialsRejected, format!("{call}: what was wrapped is no secret id"))),
-    }
 }
 
 /// A login's answer. That it was refused is about our credentials, whatever its status.
@@ -265,6 +197,8 @@ fn granted(call: &str, reply: &Reply) -> Result<Granted, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -1,29 +1,24 @@
-//! The token in use: when it is renewed, and when another is needed.
+//! The token in use, and when another is needed.
 //!
 //! There is one login at a time, and whoever needs a token meanwhile waits for that one, also for its failure.
 //! It goes on when they leave: a wrapped secret id can be unwrapped only once.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use vaultrs::api::token::requests::{LookupTokenSelfRequest, RenewTokenSelfRequest, RevokeTokenSelfRequest};
+use vaultrs::api::token::requests::RevokeTokenSelfRequest;
 
-use super::auth::{Lease, Unwrapped};
-use super::transport::Transport;
-use super::{Shared, error, value};
+use super::auth::Lease;
+use super::secret_id::Unwrapped;
+use super::transport::{Repeat, Transport};
+use super::{Shared, error, keeper};
 use crate::provider::rest::{self, Plan, Reply, Stamp};
 use crate::provider::{Error, ErrorKind};
 use crate::secret::Secret;
-
-/// A lease is renewed when this share of it has passed.
-const RENEW_AT: f64 = 2.0 / 3.0;
-/// The shortest time between two attempts to renew.
-const BREATH: Duration = Duration::from_secs(1);
 
 /// Empty until the first call.
 #[derive(Default)]
@@ -70,7 +65,7 @@ impl Drop for Session {
 }
 
 impl Session {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.end().is_some_and(|end| end <= Instant::now())
     }
 
@@ -86,7 +81,7 @@ impl Session {
     }
 
     /// `first`: what was granted at first. The server gives less when there is no more to give.
-    fn lives(&self, lease: Lease, first: Lease) {
+    pub(super) fn lives(&self, lease: Lease, first: Lease) {
         *lock(&self.life) = Life { end: end(lease), is_last: !lease.renewable || lease.seconds < first.seconds };
     }
 
@@ -96,13 +91,6 @@ impl Session {
             None => true,
             // A file that has gone takes nothing away from the token.
             Some((path, stamp)) => rest::stamp(path).await.is_none_or(|now| Some(now) == *stamp),
-        }
-    }
-
-    async fn ask(&self, call: &str, repeat: Repeat, endpoint: impl rustify::Endpoint) -> Result<Reply, Error> {
-        match repeat {
-            Repeat::IfStale => self.transport.ask(call, Some(&self.token), endpoint).await,
-            Repeat::Never => self.transport.ask_once(call, Some(&self.token), endpoint).await,
         }
     }
 
@@ -157,13 +145,6 @@ pub(super) async fn attempt_once<E: rustify::Endpoint>(
     attempt_with(shared, call, Repeat::Never, endpoint).await
 }
 
-/// Is a call made a second time on a new connection if the first was stale?
-#[derive(Clone, Copy)]
-enum Repeat {
-    IfStale,
-    Never,
-}
-
 async fn attempt_with<E: rustify::Endpoint>(
     shared: &Arc<Shared>,
     call: &str,
@@ -171,7 +152,7 @@ async fn attempt_with<E: rustify::Endpoint>(
     endpoint: impl Fn() -> E,
 ) -> Result<(Arc<Session>, Reply), Error> {
     let session = get(shared).await?;
-    let reply = session.ask(call, repeat, endpoint()).await?;
+    let reply = session.transport.ask_as(call, repeat, Some(&session.token), endpoint()).await?;
     if !matches!(reply.status, 401 | 403) {
         return Ok((session, reply));
     }
@@ -187,7 +168,7 @@ async fn attempt_with<E: rustify::Endpoint>(
     if another.token.expose() == session.token.expose() {
         return rejected("and there is no other; put a new one where this one came from");
     }
-    let reply = another.ask(call, repeat, endpoint()).await?;
+    let reply = another.transport.ask_as(call, repeat, Some(&another.token), endpoint()).await?;
     if matches!(reply.status, 401 | 403) {
         if another.is_refused().await? {
             return rejected("also after a new login");
@@ -244,7 +225,7 @@ async fn log_in(shared: &Arc<Shared>, ended_before: u64) -> Result<Arc<Session>,
         Ok((session, lease)) => {
             logins.failed = None;
             let session = Arc::new(session);
-            let keeper = tokio::spawn(keep(Arc::downgrade(&session), lease));
+            let keeper = tokio::spawn(keeper::keep(Arc::downgrade(&session), lease));
             let _ = session.keeper.set(keeper.abort_handle());
             *lock(&sessions.current) = Some(Arc::clone(&session));
             Ok(session)
@@ -314,73 +295,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// When a lease that starts now ends; None: not in any time that matters.
 fn end(lease: Lease) -> Option<Instant> {
     (lease.seconds > 0).then(|| Instant::now().checked_add(Duration::from_secs(lease.seconds))).flatten()
-}
-
-/// Renews a session's token for as long as it can be renewed and is in use.
-async fn keep(session: Weak<Session>, lease: Option<Lease>) {
-    let mut lease = match lease {
-        Some(lease) => lease,
-        None => match lookup(&session).await {
-            Some(lease) => lease,
-            None => return,
-        },
-    };
-    let first = lease;
-    while lease.seconds > 0 && lease.renewable {
-        let wait = Duration::from_secs(lease.seconds).mul_f64(RENEW_AT).max(BREATH);
-        tokio::time::sleep(wait).await;
-        let Some(renewed) = renew_before_its_end(&session, first).await else { return };
-        lease = renewed;
-    }
-}
-
-/// How long a token lives that nobody has told us about. None where the server will not say: then it is used
-/// until it is refused.
-async fn lookup(session: &Weak<Session>) -> Option<Lease> {
-    #[derive(Deserialize)]
-    struct Token {
-        ttl: u64,
-        #[serde(default)]
-        renewable: bool,
-    }
-    let session = session.upgrade()?;
-    let call = "look at the token's lease";
-    let reply = session.transport.ask(call, Some(&session.token), LookupTokenSelfRequest {}).await.ok()?;
-    let token: Token = value::data(call, &reply.body).ok()?;
-    let lease = Lease { seconds: token.ttl, renewable: token.renewable };
-    session.lives(lease, lease);
-    Some(lease)
-}
-
-/// Renews, again and again while the server cannot be reached. None where there is nothing more to renew.
-async fn renew_before_its_end(session: &Weak<Session>, first: Lease) -> Option<Lease> {
-    let call = "renewal of the token";
-    loop {
-        let session = session.upgrade()?;
-        if session.is_over() {
-            return None;
-        }
-        let request = RenewTokenSelfRequest { increment: None };
-        let answer = session.transport.ask(call, Some(&session.token), request).await;
-        let error = match answer {
-            Ok(reply) if reply.is_success() => {
-                let auth = value::auth(call, &reply.body).ok()?;
-                let lease = Lease { seconds: auth.lease_duration, renewable: auth.renewable };
-                session.lives(lease, first);
-                return Some(lease);
-            }
-            Ok(reply) => error::from_reply(call, &reply),
-            Err(error) => error,
-        };
-        match error.kind {
-            ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoMemory => {}
-            ErrorKind::NotFound
-            | ErrorKind::Denied
-            | ErrorKind::CredentialsRejected
-            | ErrorKind::TooLarge
-            | ErrorKind::Malformed => return None,
-        }
-        drop(session);
-        tokio::time::sleep(error.retry_after.unwrap_or(BREATH).max(BREATH)).await;
-    }
 }

@@ -18,6 +18,14 @@ pub(super) struct Transport {
     pub(super) namespace: Option<String>,
 }
 
+/// Is a read sent a second time where its connection was stale?
+#[derive(Clone, Copy)]
+pub(super) enum Repeat {
+    IfStale,
+    /// It has an effect although it is a read.
+    Never,
+}
+
 impl Transport {
     /// Makes the call; `call` names it in errors. A reply of any status is an answer.
     pub(super) async fn ask(
@@ -26,19 +34,21 @@ impl Transport {
         token: Option<&Secret>,
         endpoint: impl Endpoint,
     ) -> Result<Reply, Error> {
-        let request = self.request(token, endpoint).map_err(|error| error::unmade(call, &error))?;
-        self.client.ask(call, request).await
+        self.ask_as(call, Repeat::IfStale, token, endpoint).await
     }
 
-    /// As [`Transport::ask`], for what has an effect although it is a read: it is never sent twice.
-    pub(super) async fn ask_once(
+    pub(super) async fn ask_as(
         &self,
         call: &str,
+        repeat: Repeat,
         token: Option<&Secret>,
         endpoint: impl Endpoint,
     ) -> Result<Reply, Error> {
         let request = self.request(token, endpoint).map_err(|error| error::unmade(call, &error))?;
-        self.client.ask_once(call, request).await
+        match repeat {
+            Repeat::IfStale => self.client.ask(call, request).await,
+            Repeat::Never => self.client.ask_once(call, request).await,
+        }
     }
 
     fn request(&self, token: Option<&Secret>, endpoint: impl Endpoint) -> Result<Request, ClientError> {
