@@ -43,6 +43,8 @@ mod vault_auth;
 #[cfg(all(feature = "vault", feature = "aws"))]
 mod vault_aws;
 #[cfg(feature = "vault")]
+mod vault_cluster;
+#[cfg(feature = "vault")]
 mod vault_faults;
 #[cfg(feature = "vault")]
 mod vault_leased;

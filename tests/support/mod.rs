@@ -5,6 +5,7 @@
 pub mod audit_log;
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod bao_cluster;
 pub mod child;
 #[cfg(feature = "aws")]
 pub mod cloud;
