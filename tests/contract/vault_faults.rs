@@ -49,6 +49,21 @@ fn throttling_is_throttled_and_carries_the_wait_that_was_asked_for() {
 }
 
 #[test]
+fn a_token_that_a_refusal_quotes_is_not_told() {
+    run(test_name!(), async |bao| {
+        let token = bao.server.token(&["default"], json!({}));
+        let auth = hushfs::config::VaultAuth::Token { file: Some(bao.server.file("quoted", &token)) };
+        let provider = bao.provider_with(auth);
+        bao.proxy.set("*", answer(400, &format!(r#"{{"errors":["what is {token}?"]}}"#)));
+        let error = expect_error(fetch(&*provider).await, ErrorKind::Malformed);
+        assert!(
+            error.detail.contains("what is *") && !error.detail.contains(&token),
+            "the token is in an error's text"
+        );
+    });
+}
+
+#[test]
 fn a_quota_of_the_servers_own_is_throttling() {
     run(test_name!(), async |bao| {
         let provider = with_fault(&bao, Fault::Pass).await;

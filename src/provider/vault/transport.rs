@@ -45,10 +45,14 @@ impl Transport {
         endpoint: impl Endpoint,
     ) -> Result<Reply, Error> {
         let request = self.request(token, endpoint).map_err(|error| error::unmade(call, &error))?;
-        match repeat {
+        let mut reply = match repeat {
             Repeat::IfStale => self.client.ask(call, request).await,
             Repeat::Never => self.client.ask_once(call, request).await,
+        }?;
+        if let (false, Some(token)) = (reply.is_success(), token) {
+            reply.conceal(token.expose());
         }
+        Ok(reply)
     }
 
     fn request(&self, token: Option<&Secret>, endpoint: impl Endpoint) -> Result<Request, ClientError> {
