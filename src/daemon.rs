@@ -207,12 +207,15 @@ async fn serve(
     if let Some(follower) = follower {
         follower.abort();
     }
+    // Whoever uses what was read through the mount does not notice that another daemon serves it.
+    let mut is_over = true;
     let result = match outcome {
         Stop::Asked(signal) => {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
             let asked = tokio::task::spawn_blocking(handover::is_for_a_restart);
             if asked.await.unwrap_or(false) {
                 tracing::info!("{signal}: leaving {} to the next daemon", mountpoint.display());
+                is_over = false;
                 session.leave();
                 mount.leave();
             } else {
@@ -232,8 +235,9 @@ async fn serve(
     };
     memory.clear();
     let written = tokio::task::spawn_blocking(move || audit.finish(LAST_RECORDS));
-    let (given_back, written) = tokio::join!(tokio::time::timeout(GIVING_BACK, lent.close()), written);
-    if given_back.is_err() {
+    let giving_back = async { !is_over || tokio::time::timeout(GIVING_BACK, lent.close()).await.is_ok() };
+    let (is_given_back, written) = tokio::join!(giving_back, written);
+    if !is_given_back {
         tracing::warn!("giving back what providers have lent took too long; the rest ends by itself");
     }
     if !written.unwrap_or(false) {
