@@ -40,6 +40,7 @@ test-tools: ## installs what the tests use: Debian packages; servers and a machi
 	tests/setup/system test
 	tests/setup/tools
 	tests/setup/machine
+	tests/setup/kubernetes
 
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
