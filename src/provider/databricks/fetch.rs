@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::names::ScopeName;
 use super::value::{self, Entry};
 use super::{Shared, error, list, session};
-use crate::provider::rest::clean;
+use crate::provider::rest::{clean, together};
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
 use crate::secret::Secret;
 
@@ -38,7 +38,7 @@ pub(super) async fn fetch(
             if wanted.is_some_and(|wanted| wanted != version) {
                 return Err(no_version(&name, &format!("version {}", wanted.map(clean).unwrap_or_default())));
             }
-            let raw = value::object(&values)?;
+            let raw = together(&values)?;
             if raw.len() as u64 > shared.max_secret_bytes {
                 return Err(value::too_large(&of(&name), shared.max_secret_bytes));
             }

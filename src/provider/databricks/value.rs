@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
-use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
-use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -15,7 +13,7 @@ use zeroize::Zeroizing;
 use super::error::not_understood;
 use crate::provider::rest;
 use crate::provider::{Error, ErrorKind};
-use crate::secret::{Secret, SecretWriter};
+use crate::secret::Secret;
 
 /// One key of a secret scope, as `secrets/list` has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -88,25 +86,6 @@ fn of_entries(entries: &[Entry]) -> String {
     format!("{newest}-{digest}")
 }
 
-/// All keys as one JSON object, as the tree's `.json` has them: a value that is not UTF-8 is `{"base64":"…"}`.
-pub(super) fn object(values: &[(String, Secret)]) -> io::Result<Secret> {
-    let mut out = SecretWriter::with_capacity(values.iter().map(|(key, value)| key.len() + value.len() + 6).sum())?;
-    out.push(b"{")?;
-    for (at, (key, value)) in values.iter().enumerate() {
-        if at > 0 {
-            out.push(b",")?;
-        }
-        serde_json::to_writer(&mut out, key)?;
-        out.push(b":")?;
-        match std::str::from_utf8(value.expose()) {
-            Ok(text) => serde_json::to_writer(&mut out, text)?,
-            Err(_) => write!(out, "{{\"base64\":\"{}\"}}", Base64Display::new(value.expose(), &STANDARD))?,
-        }
-    }
-    out.push(b"}")?;
-    Ok(out.finish())
-}
-
 pub(super) fn too_large(call: &str, limit: u64) -> Error {
     Error::new(ErrorKind::TooLarge, format!("{call}: its keys together are larger than max_secret_bytes = {limit}"))
 }
@@ -175,16 +154,6 @@ mod tests {
             assert!(error.kind == ErrorKind::Malformed && !error.detail.contains("Q0FO"), "{error}");
         }
         assert!(entries("c", b"[]").is_err() && entries("c", br#"{"secrets":{}}"#).is_err());
-    }
-
-    #[test]
-    fn the_object_is_what_the_tree_makes_of_the_same_keys() {
-        let pairs: &[(&str, &[u8])] = &[("a\"", b"x\ny\0"), ("b", b""), ("c", b"\xff\xfe")];
-        let ours = object(&values(pairs)).unwrap();
-        let empty = Secret::copy_from(b"").unwrap();
-        let keys = crate::tree::keys::split(&empty, Some(values(pairs)), crate::config::Format::Auto).unwrap();
-        assert_eq!(ours.expose(), crate::tree::render::json(&keys).unwrap().expose());
-        assert_eq!(object(&[]).unwrap().expose(), b"{}");
     }
 
     mod properties {

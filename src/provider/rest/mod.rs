@@ -11,6 +11,8 @@ mod object;
 #[cfg(feature = "rest")]
 mod text;
 #[cfg(feature = "rest")]
+mod together;
+#[cfg(feature = "rest")]
 mod trouble;
 
 #[cfg(feature = "rest")]
@@ -22,3 +24,5 @@ pub use files::{Stamp, as_word};
 pub use object::object;
 #[cfg(feature = "rest")]
 pub use text::clean;
+#[cfg(feature = "rest")]
+pub use together::together;
