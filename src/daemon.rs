@@ -14,7 +14,7 @@ use crate::access::Assignment;
 use crate::access::audit::AuditLog;
 use crate::access::groups::Groups;
 use crate::access::policy::Policy;
-use crate::cache::{Clock, Memory, Sources, SystemClock};
+use crate::cache::{self, Clock, Memory, Sources, SystemClock};
 use crate::config::{Config, ScopeName};
 use crate::control::{self, Place, Reporter, Server};
 use crate::fs::fuse::Beginning;
@@ -194,6 +194,7 @@ async fn serve(
         };
         start_control(&socket, reporter)
     });
+    let followers = cache::follow(namespace.sources(), &memory);
     let sweeper = tokio::spawn(sweep(Arc::clone(&namespace)));
     ready(mountpoint, config.scopes.len(), &mut session.end).await?;
 
@@ -204,6 +205,7 @@ async fn serve(
         () = reopen(&mut hangup, &audit) => pending().await,
     };
     sweeper.abort();
+    drop(followers);
     if let Some(follower) = follower {
         follower.abort();
     }

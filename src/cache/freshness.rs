@@ -59,6 +59,8 @@ pub struct Good<V> {
     pub refresh_at: Duration,
     /// When the value ends by itself, on the cache's clock: no use after that.
     pub ends: Option<Duration>,
+    /// The provider has told that there is another one: of use only while that cannot be had.
+    pub outdated: bool,
 }
 
 impl<V> Good<V> {
@@ -153,6 +155,7 @@ impl<V> Kept<V> {
     pub fn judge(&self, policy: &Policy, now: Duration) -> Verdict<V> {
         let waiting = self.bad.as_ref().filter(|bad| now < bad.until);
         if let Some(good) = &self.good
+            && !good.outdated
             && now < good.fresh_until(policy)
         {
             return Verdict::Fresh { good: good.clone(), refresh: waiting.is_none() && now >= good.refresh_at };
@@ -200,7 +203,7 @@ impl<V> Kept<V> {
         wall: SystemTime,
         jitter: f64,
     ) -> Self {
-        let mut good = Good { value, fetched: now, fetched_wall: wall, refresh_at: now, ends };
+        let mut good = Good { value, fetched: now, fetched_wall: wall, refresh_at: now, ends, outdated: false };
         let share = policy.refresh_ahead - 0.1 * jitter * policy.refresh_ahead;
         let ttl = good.fresh_until(policy).saturating_sub(now);
         good.refresh_at = now.saturating_add(ttl.mul_f64(share.clamp(0.0, 1.0)));
@@ -225,6 +228,15 @@ impl<V> Kept<V> {
             bad: Some(Bad { error, at: now, until: now.saturating_add(wait), count }),
             expired: previous.and_then(|kept| kept.expired),
         }
+    }
+
+    /// What to remember once the provider has told that something has changed: whoever asks next has it asked. None
+    /// where nothing is left. That it was out of reach counts on.
+    pub fn outdated(&self) -> Option<Self> {
+        let good = self.good.clone().map(|good| Good { outdated: true, ..good });
+        let bad = self.bad.clone().filter(|bad| bad.error.kind.is_outage());
+        let is_left = good.is_some() || bad.is_some() || self.expired.is_some();
+        is_left.then_some(Self { good, bad, expired: self.expired })
     }
 
     pub fn tidy(&self, policy: &Policy, now: Duration) -> Tidy<V> {
@@ -295,6 +307,17 @@ mod tests {
         assert!(matches!(kept.judge(&POLICY, at(1239)), Verdict::Fresh { refresh: false, .. }));
         assert!(matches!(kept.judge(&POLICY, at(1240)), Verdict::Fresh { refresh: true, .. }));
         assert!(matches!(kept.judge(&POLICY, at(1300)), Verdict::Fetch { fallback: Some(_) }));
+    }
+
+    #[test]
+    fn an_outdated_value_is_served_only_while_the_new_one_cannot_be_had() {
+        let kept = good_at(0).outdated().unwrap();
+        assert!(matches!(kept.judge(&POLICY, at(1)), Verdict::Fetch { fallback: Some(_) }));
+        let kept = Kept::after_failure(Some(&kept), error(ErrorKind::Unreachable), &POLICY, at(1));
+        assert!(matches!(kept.judge(&POLICY, at(1)), Verdict::Stale { .. }));
+        // The outage is not forgotten with it, a refusal is.
+        assert!(matches!(kept.outdated().unwrap().judge(&POLICY, at(1)), Verdict::Stale { .. }));
+        assert!(Kept::<u8>::after_failure(None, error(ErrorKind::NotFound), &POLICY, at(0)).outdated().is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::source::Source;
 use super::sources::Sources;
 use super::store::{Held, Hooks, OnChange, Remembered, Store};
 use crate::config::ScopeName;
-use crate::provider::{ErrorKind, Identity, Known, Presence, VersionSelector};
+use crate::provider::{Change, ErrorKind, Identity, Known, Presence, VersionSelector};
 use crate::tree::{Document, Index, SecretNode, SecretPath};
 
 /// Memory for names, beside that for values. Names are not secret and are not counted in `max_bytes`.
@@ -225,6 +225,52 @@ impl Memory {
         self.listings.sweep(|key| of(&key.scope, key.identity).map(|source| source.names()));
         self.presences.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
         self.predictions.sweep(|scope| sources.own().get(scope).map(|source| source.scope.cache.iam_ttl));
+    }
+
+    /// A scope's provider has told of a change: what is remembered of it, under whichever identity, is asked for anew
+    /// when somebody wants it. The values of it that are in memory are fetched now, so that who watches their files
+    /// learns of it.
+    pub fn outdate(&self, sources: &Sources, scope: &ScopeName, change: &Change) {
+        let identities = [Identity::Own].into_iter().chain(sources.identities_in(scope));
+        for source in identities.filter_map(|identity| sources.known(scope, identity)) {
+            self.listings.outdate(&listing_key(&source));
+            match change {
+                Change::Secret(name) => {
+                    let Some(path) = SecretPath::of(name) else { continue };
+                    // What is in a folder makes the folder.
+                    let above = path.as_str().match_indices('/').filter_map(|(end, _)| path.as_str().get(..end));
+                    for above in above.filter_map(SecretPath::parse) {
+                        self.presences.outdate(&place(&source, &above));
+                    }
+                    self.presences.outdate(&place(&source, &path));
+                    self.renew(&source, &path);
+                }
+                Change::All => {
+                    let of = |at: &SecretNode| at.scope == *scope && at.identity == source.identity;
+                    for (at, _) in self.presences.entries() {
+                        if of(&at) {
+                            self.presences.outdate(&at);
+                        }
+                    }
+                    for (key, _) in self.values.entries() {
+                        if of(&key.at) && key.version == VersionSelector::Current {
+                            self.renew(&source, &key.at.path);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn renew(&self, source: &Arc<Source>, path: &SecretPath) {
+        let at = place(source, path);
+        self.values.outdate(&ValueKey { at: at.clone(), version: VersionSelector::Previous });
+        let key = current(&at);
+        self.values.outdate(&key);
+        if self.values.peek(&key).is_some() {
+            let fetch = || Arc::clone(source).fetch(path.name().clone(), VersionSelector::Current);
+            let _ = self.values.get_now(&key, &source.values(), fetch);
+        }
     }
 
     /// Forgets and wipes everything.

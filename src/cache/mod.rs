@@ -8,6 +8,7 @@ mod predictions;
 mod source;
 mod sources;
 mod store;
+mod watch;
 
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use freshness::{Failure, Good, Kept, Policy};
@@ -16,3 +17,4 @@ pub use predictions::{Prediction, Predictions};
 pub use source::{LastError, Source};
 pub use sources::{Build, Sources};
 pub use store::{Held, Remembered};
+pub use watch::follow;

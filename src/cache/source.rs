@@ -1,5 +1,6 @@
 //! One scope at run time, as one identity sees it: its provider, with limits and counts around it.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -9,7 +10,9 @@ use tokio::sync::Semaphore;
 use super::freshness::Policy;
 use crate::config::ActsAs;
 use crate::config::Scope;
-use crate::provider::{Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector};
+use crate::provider::{
+    Answer, Change, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector,
+};
 use crate::tree::{Document, Index};
 
 /// Calls to one provider at a time. More wait in line, within their deadline: a provider that hangs can
@@ -134,6 +137,11 @@ impl Source {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer about permissions within {patience:?}"))),
         }
+    }
+
+    /// As [`Provider::watch`].
+    pub fn watch<'a>(&'a self, heard: &'a (dyn Fn(Change) + Send + Sync)) -> Option<Answer<'a, Infallible>> {
+        self.provider.watch(heard)
     }
 
     /// Who the provider takes us for.

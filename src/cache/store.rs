@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,11 +81,19 @@ type Outcome<V> = Result<Good<V>, Failure>;
 struct Flight<V> {
     landed: watch::Receiver<Option<Outcome<V>>>,
     started: Instant,
+    /// The provider has told of a change since: what comes may be what was there before.
+    outdated: Arc<AtomicBool>,
+}
+
+impl<V> Flight<V> {
+    fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
 }
 
 impl<V> Clone for Flight<V> {
     fn clone(&self) -> Self {
-        Self { landed: self.landed.clone(), started: self.started }
+        Self { landed: self.landed.clone(), started: self.started, outdated: Arc::clone(&self.outdated) }
     }
 }
 
@@ -134,9 +142,18 @@ where
     where
         F: Future<Output = Result<V, Error>> + Send + 'static,
     {
-        let (mut flight, fallback) = match self.ask(key, policy, &fetch) {
-            Known::Answer(answer) => return answer,
-            Known::Flying { flight, fallback } => (flight, fallback),
+        let (mut flight, fallback) = loop {
+            let (mut flight, fallback) = match self.ask(key, policy, &fetch) {
+                Known::Answer(answer) => return answer,
+                Known::Flying { flight, fallback } => (flight, fallback),
+            };
+            // It began before a change that was there when we came: its answer is not for us.
+            if !flight.is_outdated() {
+                break (flight, fallback);
+            }
+            if tokio::time::timeout_at(deadline, flight.landed.wait_for(Option::is_some)).await.is_err() {
+                break (flight, fallback);
+            }
         };
         // A fetch that has kept one reader waiting in vain keeps no other who can have the last answer.
         let patience = flight.started + policy.timeout;
@@ -231,6 +248,25 @@ where
         }
     }
 
+    /// Has whoever asks next ask the provider, which has told of a change; until that answers, what there is counts as
+    /// after its ttl.
+    pub fn outdate(&self, key: &K) {
+        let flights = self.flights();
+        if let Some(flight) = flights.get(key) {
+            flight.outdated.store(true, Ordering::Release);
+        }
+        self.outdate_kept(key);
+        drop(flights);
+    }
+
+    fn outdate_kept(&self, key: &K) {
+        match self.kept.get(key).map(|kept| kept.outdated()) {
+            None => {}
+            Some(Some(kept)) => self.keep(key.clone(), kept),
+            Some(None) => self.kept.remove(key),
+        }
+    }
+
     /// Forgets everything and wipes it.
     pub fn clear(&self) {
         self.kept.clear();
@@ -306,7 +342,8 @@ where
             return None;
         }
         let (landing, landed) = watch::channel(None);
-        let flight = Flight { landed, started: Instant::now() };
+        let outdated = Arc::new(AtomicBool::new(false));
+        let flight = Flight { landed, started: Instant::now(), outdated: Arc::clone(&outdated) };
         flights.insert(key.clone(), flight.clone());
         drop(flights);
         let listed = Listed { store: Arc::clone(self), key: key.clone() };
@@ -314,6 +351,13 @@ where
         self.runtime.spawn(async move {
             let answer = fetch.await;
             let outcome = listed.store.record(&listed.key, answer, &policy);
+            {
+                // Under the lock that a change is told under, so that one of the two sees the other.
+                let _flights = listed.store.flights();
+                if outdated.load(Ordering::Acquire) {
+                    listed.store.outdate_kept(&listed.key);
+                }
+            }
             // Off the list before it lands, so that whoever comes next sees the memory and not this flight.
             drop(listed);
             landing.send_replace(Some(outcome));
@@ -381,7 +425,7 @@ impl<K: Hash + Eq, V> Drop for Listed<K, V> {
 }
 
 /// 0..1, different at every call; spreads refreshes, decides nothing that matters.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(0_u8);
     (random >> 11) as f64 / (1_u64 << 53) as f64

@@ -61,6 +61,15 @@ pub struct Listed {
     pub changed: Option<SystemTime>,
 }
 
+/// What a provider has learnt without being asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A secret is new, has another value, or has gone.
+    Secret(SecretName),
+    /// Any of them may have changed.
+    All,
+}
+
 /// Yes, no, or the provider will not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {

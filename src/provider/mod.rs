@@ -42,9 +42,10 @@ mod rest;
 #[cfg(feature = "vault")]
 pub mod vault;
 
+use std::convert::Infallible;
 use std::pin::Pin;
 
-pub use answer::{Fetched, Known, Lease, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
+pub use answer::{Change, Fetched, Known, Lease, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
 pub use error::{Error, ErrorKind};
 pub use identity::{Acting, Identity, says_nothing_of};
 pub use permission::Permission;
@@ -84,6 +85,17 @@ pub trait Provider: Send + Sync + 'static {
         let _ = (identity, names);
         let error = Error::new(ErrorKind::Denied, format!("{} says nothing about permissions in advance", self.kind()));
         Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// Tells of changes as the service makes them known, for as long as it is polled; None where the service does
+    /// not. No value passes. What happened before it first tells of [`Change::All`] is told by that.
+    ///
+    /// # Errors
+    /// Why it cannot go on. It may be called again, and then tells of what happened meanwhile, too. That the service
+    /// does not let us is [`Denied`](ErrorKind::Denied).
+    fn watch<'a>(&'a self, heard: &'a (dyn Fn(Change) + Send + Sync)) -> Option<Answer<'a, Infallible>> {
+        let _ = heard;
+        None
     }
 
     /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.

@@ -210,3 +210,55 @@ async fn what_falls_with_a_refused_value_is_asked_for_again() {
     assert!(bench.get(10, Err(ErrorKind::Denied)).await.is_err());
     assert_eq!(bench.alive.load(Ordering::SeqCst), 1, "10 is refused, 11 and 12 fall with it, 21 stays");
 }
+
+/// A fetch that began before a change and lands after it: who came after the change does not get it, and memory does not
+/// keep it for fresh.
+#[tokio::test]
+async fn what_was_fetched_before_a_change_is_not_for_who_comes_after_it() {
+    let bench = bench(1 << 20);
+    let answers = Arc::new(Notify::new());
+    let number = Arc::new(AtomicU64::new(0));
+    let fetch = || {
+        let value = bench.value(number.fetch_add(1, Ordering::SeqCst));
+        let answers = Arc::clone(&answers);
+        async move {
+            answers.notified().await;
+            Ok(value)
+        }
+    };
+    let first = bench.store.get(&1, &POLICY, soon(), fetch);
+    let mut first = Box::pin(first);
+    assert!(poll_once(&mut first).is_none(), "the fetch is under way");
+    bench.store.outdate(&1);
+    let mut second = Box::pin(bench.store.get(&1, &POLICY, soon(), fetch));
+    assert!(poll_once(&mut second).is_none());
+    answers.notify_one();
+    assert_eq!(first.await.ok().unwrap().number, 0, "who came before gets what was there then");
+    answers.notify_one();
+    assert_eq!(second.await.ok().unwrap().number, 1);
+    assert_eq!(bench.get(1, Err(ErrorKind::Malformed)).await.ok().unwrap().number, 1, "from memory");
+}
+
+#[tokio::test]
+async fn after_a_change_the_next_one_asks_and_the_old_answer_is_kept_for_an_outage() {
+    let bench = bench(1 << 20);
+    assert!(bench.get(1, Ok(())).await.is_ok());
+    bench.store.outdate(&1);
+    let held = bench.get(1, Err(ErrorKind::Unreachable)).await.ok().unwrap();
+    assert!(held.stale && bench.calls.load(Ordering::SeqCst) == 2);
+    bench.store.outdate(&1);
+    bench.at(20);
+    assert!(bench.get(1, Err(ErrorKind::NotFound)).await.is_err(), "deleted means deleted");
+    bench.store.outdate(&1);
+    assert!(bench.get(1, Ok(())).await.is_ok_and(|held| !held.stale), "a refusal from before does not count");
+    bench.store.outdate(&2);
+    assert!(bench.store.last(&2).is_none());
+}
+
+/// The answer, if it is there at once.
+fn poll_once<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(done) => Some(done),
+        std::task::Poll::Pending => None,
+    }
+}
