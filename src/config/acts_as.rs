@@ -11,6 +11,9 @@ pub enum ActsAs {
     GcpServiceAccount(String),
     /// A role at Vault.
     VaultRole(VaultRole),
+    /// A service account of Kubernetes, `NAME` in the scope's namespace or `NAMESPACE/NAME`, impersonated with the
+    /// credentials of the scope.
+    KubernetesServiceAccount(String),
 }
 
 /// A role by which tokens of Vault are had: of the scope's own auth method, or of tokens where that is a token.
@@ -37,6 +40,7 @@ impl ActsAs {
             Self::AwsRole(role) => &role.role_arn,
             Self::GcpServiceAccount(email) => email,
             Self::VaultRole(role) => &role.name,
+            Self::KubernetesServiceAccount(name) => name,
         }
     }
 
@@ -46,6 +50,7 @@ impl ActsAs {
             Self::AwsRole(_) => "an AWS role",
             Self::GcpServiceAccount(_) => "a service account of Google Cloud",
             Self::VaultRole(_) => "a role at Vault",
+            Self::KubernetesServiceAccount(_) => "a service account of Kubernetes",
         }
     }
 
@@ -53,7 +58,7 @@ impl ActsAs {
     pub fn is_told_to_others(&self) -> bool {
         match self {
             Self::AwsRole(_) => true,
-            Self::GcpServiceAccount(_) | Self::VaultRole(_) => false,
+            Self::GcpServiceAccount(_) | Self::VaultRole(_) | Self::KubernetesServiceAccount(_) => false,
         }
     }
 
@@ -64,7 +69,7 @@ impl ActsAs {
                 let texts = [Some(&role.session_name), role.external_id.as_ref()];
                 texts.into_iter().flatten().any(|text| text.contains("{user}") || text.contains("{uid}"))
             }
-            Self::GcpServiceAccount(_) | Self::VaultRole(_) => false,
+            Self::GcpServiceAccount(_) | Self::VaultRole(_) | Self::KubernetesServiceAccount(_) => false,
         }
     }
 }

@@ -14,11 +14,11 @@ pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
 
 /// In an `[[identity]]`.
-pub const IDENTITY: &[&str] = &["principals", "scopes", "aws", "gcp", "vault"];
+pub const IDENTITY: &[&str] = &["principals", "scopes", "aws", "gcp", "vault", "kubernetes"];
 
 /// The tables of an `[[identity]]`, each named after a service.
 pub const IDENTITY_SERVICES: &[(&str, &[&str])] =
-    &[("aws", IDENTITY_AWS), ("gcp", IDENTITY_GCP), ("vault", IDENTITY_VAULT)];
+    &[("aws", IDENTITY_AWS), ("gcp", IDENTITY_GCP), ("vault", IDENTITY_VAULT), ("kubernetes", IDENTITY_KUBERNETES)];
 
 /// In `aws` of an `[[identity]]`.
 pub const IDENTITY_AWS: &[&str] = &["role_arn", "external_id", "session_name"];
@@ -28,6 +28,9 @@ pub const IDENTITY_GCP: &[&str] = &["impersonate"];
 
 /// In `vault` of an `[[identity]]`.
 pub const IDENTITY_VAULT: &[&str] = &["role", "role_id_file", "secret_id_file"];
+
+/// In `kubernetes` of an `[[identity]]`.
+pub const IDENTITY_KUBERNETES: &[&str] = &["service_account"];
 
 /// In `[cache]`, and in a scope as an override.
 pub const CACHE: &[&str] =
@@ -54,6 +57,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "gcp-secret-manager", settings: GCP_SECRET_MANAGER, built_in: cfg!(feature = "gcp") },
     Provider { name: "vault", settings: VAULT, built_in: cfg!(feature = "vault") },
     Provider { name: "databricks", settings: DATABRICKS, built_in: cfg!(feature = "databricks") },
+    Provider { name: "kubernetes", settings: KUBERNETES, built_in: cfg!(feature = "kubernetes") },
 ];
 
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
@@ -92,8 +96,13 @@ pub const DATABRICKS: &[&str] = &["host", "prefix", "ca_file", "auth"];
 /// In `auth` of a scope whose provider is `databricks`.
 pub const DATABRICKS_AUTH: &[&str] = &["method", "token_file", "client_id", "client_secret_file"];
 
+pub const KUBERNETES: &[&str] = &["namespace", "kind", "labels", "prefix", "endpoint_url", "ca_file", "auth"];
+
+/// In `auth` of a scope whose provider is `kubernetes`.
+pub const KUBERNETES_AUTH: &[&str] = &["method", "kubeconfig", "context", "token_file"];
+
 /// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] = &["azure-key-vault", "kubernetes"];
+pub const LATER_PROVIDERS: &[&str] = &["azure-key-vault"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -22,7 +22,15 @@ mod report;
 #[cfg(test)]
 mod robustness_test;
 mod settings;
-#[cfg(all(test, feature = "local", feature = "aws", feature = "gcp", feature = "vault", feature = "databricks"))]
+#[cfg(all(
+    test,
+    feature = "local",
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "databricks",
+    feature = "kubernetes"
+))]
 mod shipped_file_test;
 mod size;
 mod suggest;

@@ -147,6 +147,7 @@ pub enum ProviderSettings {
     GcpSecretManager(GcpSecretManagerSettings),
     Vault(VaultSettings),
     Databricks(DatabricksSettings),
+    Kubernetes(KubernetesSettings),
     AwsParameterStore(AwsParameterStoreSettings),
 }
 
@@ -159,6 +160,7 @@ impl ProviderSettings {
             Self::GcpSecretManager(_) => "gcp-secret-manager",
             Self::Vault(_) => "vault",
             Self::Databricks(_) => "databricks",
+            Self::Kubernetes(_) => "kubernetes",
             Self::AwsParameterStore(_) => "aws-parameter-store",
         }
     }
@@ -375,4 +377,46 @@ pub enum DatabricksAuth {
     Pat { token_file: PathBuf },
     /// A service principal with an OAuth secret.
     OauthM2m { client_id: String, client_secret_file: PathBuf },
+}
+
+/// The Secrets, or the ConfigMaps, of a Kubernetes namespace.
+#[derive(Debug, Clone)]
+pub struct KubernetesSettings {
+    /// None: that of the pod or of the kubeconfig's context, else `default`.
+    pub namespace: Option<String>,
+    pub kind: KubernetesKind,
+    /// A label selector, such as `app=db,tier!=test`: what does not have these labels is not in the scope.
+    pub labels: Option<String>,
+    /// `prod-` makes `prod-db` show as `db`.
+    pub prefix: String,
+    /// The API server, instead of the one that the pod or the kubeconfig knows.
+    pub endpoint_url: Option<String>,
+    /// PEM certificates to trust instead of those that the pod or the kubeconfig has.
+    pub ca_file: Option<PathBuf>,
+    pub auth: KubernetesAuth,
+}
+
+/// Which objects are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KubernetesKind {
+    Secrets,
+    ConfigMaps,
+}
+
+/// Where the API server and the credentials for it come from.
+#[derive(Debug, Clone)]
+pub enum KubernetesAuth {
+    /// The pod that we run in, then a kubeconfig.
+    Default,
+    InCluster,
+    Kubeconfig {
+        /// None: those that `KUBECONFIG` names, else `~/.kube/config`.
+        file: Option<PathBuf>,
+        /// None: the current one.
+        context: Option<String>,
+    },
+    /// A token that is put into a file, for `endpoint_url`.
+    Token {
+        token_file: PathBuf,
+    },
 }

@@ -39,6 +39,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.gcp]" => "gcp-secret-manager.",
             "[scopes.vault]" => "vault.",
             "[scopes.lake]" => "databricks.",
+            "[scopes.k8s]" => "kubernetes.",
             "[scopes.params]" => "aws-parameter-store.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
@@ -72,6 +73,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
         "vault-secret-id",
         "airflow-secret-id",
         "lake-client-secret",
+        "kubeconfig",
     ] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
@@ -107,7 +109,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
-    assert_eq!(scopes.len(), 6);
+    assert_eq!(scopes.len(), 7);
     for scope in scopes.values() {
         assert_eq!(scope.cache, CacheSettings::default());
         assert_eq!(scope.format, Format::default());
@@ -122,6 +124,9 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
                 );
             }
             ProviderSettings::Databricks(lake) => assert_eq!(lake.prefix, ""),
+            ProviderSettings::Kubernetes(k8s) => {
+                assert_eq!((&*k8s.prefix, k8s.kind), ("", KubernetesKind::Secrets));
+            }
             ProviderSettings::AwsParameterStore(aws) => assert_eq!(aws.path, "/"),
         }
     }

@@ -29,9 +29,11 @@ mod error;
 #[cfg(feature = "gcp")]
 pub mod gcp_secret_manager;
 mod identity;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 #[cfg(feature = "local")]
 pub mod local;
-#[cfg(any(feature = "aws", feature = "gcp"))]
+#[cfg(any(feature = "aws", feature = "gcp", feature = "kubernetes"))]
 mod pages;
 mod permission;
 pub mod registry;

@@ -3,7 +3,14 @@
 use std::sync::Arc;
 
 use super::{Acting, Error, Provider};
-#[cfg(any(feature = "local", feature = "aws", feature = "gcp", feature = "vault", feature = "databricks"))]
+#[cfg(any(
+    feature = "local",
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "databricks",
+    feature = "kubernetes"
+))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
 
@@ -59,12 +66,20 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
             scope.cache.timeout,
             scope.cache.max_secret_bytes,
         )?)),
+        #[cfg(feature = "kubernetes")]
+        ProviderSettings::Kubernetes(settings) => Ok(Arc::new(super::kubernetes::Kubernetes::new(
+            settings.clone(),
+            acting,
+            scope.cache.timeout,
+            scope.cache.max_secret_bytes,
+        )?)),
         #[cfg(not(all(
             feature = "local",
             feature = "aws",
             feature = "gcp",
             feature = "vault",
-            feature = "databricks"
+            feature = "databricks",
+            feature = "kubernetes"
         )))]
         other => {
             let text = format!("this hushfs was built without the provider `{}`", other.kind());

@@ -13,6 +13,8 @@ mod files;
 mod grants;
 mod identities;
 mod keys;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod support;
 mod values;
 mod vault;

@@ -16,11 +16,16 @@ enum Service {
     Aws,
     Gcp,
     Vault,
+    Kubernetes,
 }
 
 /// Each service, its table in `[[identity]]`, and the setting without which that says nothing.
-const SERVICES: &[(Service, &str, &str)] =
-    &[(Service::Aws, "aws", "role_arn"), (Service::Gcp, "gcp", "impersonate"), (Service::Vault, "vault", "role")];
+const SERVICES: &[(Service, &str, &str)] = &[
+    (Service::Aws, "aws", "role_arn"),
+    (Service::Gcp, "gcp", "impersonate"),
+    (Service::Vault, "vault", "role"),
+    (Service::Kubernetes, "kubernetes", "service_account"),
+];
 
 /// None, and a problem, if it does not say which identity.
 pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
@@ -46,6 +51,7 @@ pub fn read(section: &Section<'_>, element: &Item) -> Option<ActsAs> {
         Service::Aws => aws_role(section, item),
         Service::Gcp => gcp_service_account(section, item),
         Service::Vault => vault_role(section, item),
+        Service::Kubernetes => kubernetes_service_account(section, item),
     }
 }
 
@@ -55,6 +61,7 @@ pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str,
         ProviderSettings::AwsSecretsManager(_) | ProviderSettings::AwsParameterStore(_) => Some(Service::Aws),
         ProviderSettings::GcpSecretManager(_) => Some(Service::Gcp),
         ProviderSettings::Vault(_) => Some(Service::Vault),
+        ProviderSettings::Kubernetes(_) => Some(Service::Kubernetes),
         ProviderSettings::Local(_) | ProviderSettings::Databricks(_) => None,
     };
     let Some(service) = service else {
@@ -85,6 +92,7 @@ fn of(acts_as: &ActsAs) -> Service {
         ActsAs::AwsRole(_) => Service::Aws,
         ActsAs::GcpServiceAccount(_) => Service::Gcp,
         ActsAs::VaultRole(_) => Service::Vault,
+        ActsAs::KubernetesServiceAccount(_) => Service::Kubernetes,
     }
 }
 
@@ -165,6 +173,18 @@ fn misfit_at_vault(auth: &VaultAuth, role: &VaultRole, name: &str, item: &Item) 
             None,
         ) => None,
     }
+}
+
+fn kubernetes_service_account(section: &Section<'_>, item: &Item) -> Option<ActsAs> {
+    const EXPECTED: &str = "a service account, \"NAME\" or \"NAMESPACE/NAME\"";
+    let kubernetes = section.inside("kubernetes", keys::IDENTITY_KUBERNETES)?;
+    kubernetes.reject_unknown();
+    let is_right = |text: &str| match text.split_once('/') {
+        Some((namespace, name)) => text::is_namespace(namespace) && text::is_object_name(name),
+        None => text::is_object_name(text),
+    };
+    let name = needed(&kubernetes, "kubernetes", item, "service_account", EXPECTED, is_right)?;
+    Some(ActsAs::KubernetesServiceAccount(name))
 }
 
 /// A text that the table `table`, written at `item`, must have.

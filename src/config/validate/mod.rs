@@ -13,6 +13,7 @@ mod files;
 mod gcp_secret_manager;
 mod grant;
 mod identity;
+mod kubernetes;
 mod local;
 mod principals;
 mod scope;

@@ -3,7 +3,8 @@
 use super::cache::{self, MaxBytes};
 use super::section::Section;
 use super::{
-    Problems, as_table, aws_parameter_store, aws_secrets_manager, databricks, gcp_secret_manager, local, unknown, vault,
+    Problems, as_table, aws_parameter_store, aws_secrets_manager, databricks, gcp_secret_manager, kubernetes, local,
+    unknown, vault,
 };
 use crate::config::conceal::holds_key_material;
 use crate::config::diagnostic::{Diagnostic, quoted};
@@ -58,6 +59,7 @@ pub fn read(
         "gcp-secret-manager" => ProviderSettings::GcpSecretManager(gcp_secret_manager::read(&section, item)?),
         "vault" => ProviderSettings::Vault(vault::read(&section, item)?),
         "databricks" => ProviderSettings::Databricks(databricks::read(&section)?),
+        "kubernetes" => ProviderSettings::Kubernetes(kubernetes::read(&section)?),
         "aws-parameter-store" => ProviderSettings::AwsParameterStore(aws_parameter_store::read(&section)),
         _ => ProviderSettings::AwsSecretsManager(aws_secrets_manager::read(&section)),
     };

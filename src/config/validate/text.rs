@@ -58,6 +58,21 @@ pub fn is_vault_role(text: &str) -> bool {
     !text.is_empty() && text.len() <= 512 && !matches!(text, "." | "..") && text.bytes().all(is_plain)
 }
 
+/// A Kubernetes namespace: a DNS label.
+pub fn is_namespace(text: &str) -> bool {
+    text.len() <= 63 && is_dns_label(text)
+}
+
+/// The name of an object in Kubernetes: DNS labels with dots between.
+pub fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let possible = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(possible) && !text.starts_with('-') && !text.ends_with('-')
+}
+
 pub const SERVICE_ACCOUNT: &str = "a service account's address, such as \"name@my-project.iam.gserviceaccount.com\"";
 
 /// A Google service account's address, which becomes part of a path.
@@ -219,6 +234,15 @@ mod tests {
         for bad in ["", "app", "app@", "@a.b", "a/b@c.d", "a@b.c/d", "a@b.c:generateIdToken", "a@b@c.d"] {
             assert!(!is_service_account(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_of_kubernetes_lead_nowhere_else() {
+        assert!(is_namespace("dagster-prd") && is_object_name("db.internal-1"));
+        for bad in ["", "A", "a/b", "..", "a.", "-a", "a b", "é", &"x".repeat(254)] {
+            assert!(!is_namespace(bad) && !is_object_name(bad), "{bad}");
+        }
+        assert!(!is_namespace("a.b"));
     }
 
     #[test]

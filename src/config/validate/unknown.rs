@@ -50,11 +50,13 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::AWS_AUTH,
         keys::GCP_AUTH,
         keys::DATABRICKS_AUTH,
+        keys::KUBERNETES_AUTH,
         keys::GRANT,
         keys::IDENTITY,
         keys::IDENTITY_AWS,
         keys::IDENTITY_GCP,
         keys::IDENTITY_VAULT,
+        keys::IDENTITY_KUBERNETES,
     ];
     common.into_iter().chain(keys::PROVIDERS.iter().map(|provider| provider.settings)).flatten().copied()
 }
@@ -80,6 +82,8 @@ fn home_of(name: &str) -> Option<String> {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `gcp-secret-manager`"))
     } else if keys::DATABRICKS_AUTH.contains(&name) {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `databricks`"))
+    } else if keys::KUBERNETES_AUTH.contains(&name) {
+        Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `kubernetes`"))
     } else if keys::AUDIT.contains(&name) {
         Some(format!("`{name}` belongs in the table [audit]"))
     } else if keys::GRANT.contains(&name) {

@@ -37,7 +37,9 @@ impl Role {
     pub(super) fn of(acting: Acting<'_>) -> Result<Self, Error> {
         match acting.acts_as {
             ActsAs::AwsRole(settings) => Ok(Self { settings: settings.clone(), user: acting.user }),
-            ActsAs::GcpServiceAccount(_) | ActsAs::VaultRole(_) => Err(acting.is_nobody_at("AWS")),
+            ActsAs::GcpServiceAccount(_) | ActsAs::VaultRole(_) | ActsAs::KubernetesServiceAccount(_) => {
+                Err(acting.is_nobody_at("AWS"))
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl GcpSecretManager {
         let impersonated = match acting.map(|acting| (acting, acting.acts_as)) {
             None => None,
             Some((_, ActsAs::GcpServiceAccount(email))) => Some(email.clone()),
-            Some((acting, ActsAs::AwsRole(_) | ActsAs::VaultRole(_))) => {
+            Some((acting, ActsAs::AwsRole(_) | ActsAs::VaultRole(_) | ActsAs::KubernetesServiceAccount(_))) => {
                 return Err(acting.is_nobody_at("Google Cloud"));
             }
         };

@@ -87,7 +87,16 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
 
 impl Plan {
     /// Reads the certificates; blocks.
+    #[cfg_attr(
+        not(feature = "databricks"),
+        allow(dead_code, reason = "a build may have none that trusts the system's")
+    )]
     pub fn build(self) -> Result<Client, Error> {
+        self.build_trusting(None)
+    }
+
+    /// As [`Plan::build`]; where there are `authorities`, a server's own in PEM, no others are trusted.
+    pub fn build_trusting(self, authorities: Option<&[u8]>) -> Result<Client, Error> {
         let mut builder = reqwest::Client::builder()
             .tls_backend_rustls()
             .redirect(reqwest::redirect::Policy::none())
@@ -95,7 +104,14 @@ impl Plan {
             .connect_timeout(self.deadline.mul_f64(0.6))
             .user_agent(USER_AGENT);
         if self.encrypted {
-            if let Some(path) = &self.ca_file {
+            if let Some(pem) = authorities {
+                let fail = |why| Error::new(ErrorKind::Malformed, format!("the server's certificate authority: {why}"));
+                let bundle = Certificate::from_pem_bundle(pem).map_err(|_| fail("not certificates in PEM format"))?;
+                if bundle.is_empty() {
+                    return Err(fail("no certificate in PEM format"));
+                }
+                builder = builder.tls_certs_only(bundle);
+            } else if let Some(path) = &self.ca_file {
                 builder = builder.tls_certs_merge(certificates(path)?);
             }
         } else {
@@ -150,6 +166,19 @@ impl Client {
         }
     }
 
+    /// Opens an answer without end. `Err` in the answer: it ended before it began, with this reply.
+    #[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "nobody else has such answers"))]
+    pub async fn open(&self, call: &str, request: Request) -> Result<Result<Stream, Reply>, Error> {
+        let opened = async {
+            let answer = self.http.execute(request).await.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
+            if answer.status().is_success() { Ok(Ok(Stream { answer })) } else { self.take(answer).await.map(Err) }
+        };
+        match tokio::time::timeout(self.deadline, opened).await {
+            Ok(answer) => answer.map_err(|trouble| trouble.of(call)),
+            Err(_) => Err(Trouble::TimedOut.of(call)),
+        }
+    }
+
     async fn send(&self, request: Request, again: Option<Request>) -> Result<Reply, Trouble> {
         let mut answer = self.http.execute(request).await;
         // One more try where a connection went stale; a request that may have had an effect is not repeated.
@@ -160,7 +189,10 @@ impl Client {
         {
             answer = self.http.execute(again).await;
         }
-        let mut answer = answer.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
+        self.take(answer.map_err(|error| Trouble::NoAnswer(error.without_url()))?).await
+    }
+
+    async fn take(&self, mut answer: reqwest::Response) -> Result<Reply, Trouble> {
         let text = |name: HeaderName| answer.headers().get(name).and_then(|it| it.to_str().ok()).map(str::to_owned);
         let mut reply = Reply {
             status: answer.status().as_u16(),
@@ -178,6 +210,24 @@ impl Client {
             reply.body.extend_from_slice(&chunk);
         }
         Ok(reply)
+    }
+}
+
+/// An answer that goes on for as long as the server likes.
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "nobody else has such answers"))]
+pub struct Stream {
+    answer: reqwest::Response,
+}
+
+#[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "nobody else has such answers"))]
+impl Stream {
+    /// What comes next, whole or not; None at the end. Silence for longer than `patience` is an error.
+    pub async fn next(&mut self, call: &str, patience: Duration) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match tokio::time::timeout(patience, self.answer.chunk()).await {
+            Ok(Ok(chunk)) => Ok(chunk.map(|chunk| Zeroizing::new(chunk.to_vec()))),
+            Ok(Err(_)) => Err(Trouble::Broken.of(call)),
+            Err(_) => Err(Trouble::TimedOut.of(call)),
+        }
     }
 }
 

@@ -15,6 +15,8 @@ mod together;
 #[cfg(feature = "rest")]
 mod trouble;
 
+#[cfg(feature = "kubernetes")]
+pub use client::Stream;
 #[cfg(feature = "rest")]
 pub use client::{Client, Plan, Reply};
 pub use files::{Openness, stamp, whole, word};

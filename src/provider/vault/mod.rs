@@ -66,7 +66,7 @@ impl Vault {
         let role = match acting.map(|acting| (acting, acting.acts_as)) {
             None => None,
             Some((_, ActsAs::VaultRole(role))) => Some(role),
-            Some((acting, ActsAs::AwsRole(_) | ActsAs::GcpServiceAccount(_))) => {
+            Some((acting, ActsAs::AwsRole(_) | ActsAs::GcpServiceAccount(_) | ActsAs::KubernetesServiceAccount(_))) => {
                 return Err(acting.is_nobody_at("Vault"));
             }
         };

@@ -100,7 +100,9 @@ impl<'a, S: Service> Subject<'a, S> {
                 principal::ourselves(caller, taken_on)
             }
             Some(ActsAs::AwsRole(role)) => principal::role(&role.role_arn, caller),
-            Some(other @ (ActsAs::GcpServiceAccount(_) | ActsAs::VaultRole(_))) => {
+            Some(
+                other @ (ActsAs::GcpServiceAccount(_) | ActsAs::VaultRole(_) | ActsAs::KubernetesServiceAccount(_)),
+            ) => {
                 return Err(says_nothing_of(other, "AWS"));
             }
         };
