@@ -34,6 +34,14 @@ mod databricks_faults;
 mod gcp;
 #[cfg(feature = "gcp")]
 mod gcp_faults;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_auth;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_faults;
+#[cfg(feature = "kubernetes")]
+mod kubernetes_watch;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "vault")]

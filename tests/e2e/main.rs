@@ -15,6 +15,8 @@ mod as_root {
     mod iam;
     #[cfg(feature = "aws")]
     mod identities;
+    #[cfg(feature = "kubernetes")]
+    mod kubernetes_identities;
     mod permissions;
     mod units;
     #[cfg(feature = "vault")]
@@ -36,6 +38,8 @@ mod environment;
 mod gcp;
 #[cfg(feature = "aws")]
 mod interrupts;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 #[cfg(feature = "aws")]
 mod leaks;
 mod lifecycle;

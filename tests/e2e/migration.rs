@@ -105,3 +105,18 @@ fn the_program_reads_from_databricks() {
     ));
     assert_eq!(run(&place.mnt()), VALUE);
 }
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn the_program_reads_from_kubernetes() {
+    let place = Place::new();
+    let cluster = crate::support::kubernetes::Cluster::start();
+    cluster.put("db", &[("PASSWORD", VALUE.as_bytes())]);
+    let rules = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    cluster.allow("app", "ServiceAccount/app", rules);
+    let kubeconfig = cluster.kubeconfig("config", &format!("    token: {}", cluster.token_of("app")));
+    let _daemon = place.mount(&format!(
+        "[scopes.app]\nprovider = \"kubernetes\"\nauth = {{ method = \"kubeconfig\", kubeconfig = {kubeconfig:?} }}\n"
+    ));
+    assert_eq!(run(&place.mnt()), VALUE);
+}

@@ -52,6 +52,8 @@ struct Plan {
     calls: HashMap<String, usize>,
     /// What was sent as a form, by operation. What AWS calls a query holds no value of a secret.
     forms: HashMap<String, Vec<String>>,
+    /// What each call would take for an answer.
+    accepted: Vec<String>,
 }
 
 impl Plan {
@@ -125,6 +127,11 @@ impl FaultProxy {
         lock(&self.plan).forms.get(operation).cloned().unwrap_or_default()
     }
 
+    /// The `Accept` of each call, in their order.
+    pub fn accepted(&self) -> Vec<String> {
+        lock(&self.plan).accepted.clone()
+    }
+
     pub fn forget_calls(&self) {
         lock(&self.plan).calls.clear();
     }
@@ -145,9 +152,11 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
 async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
     let Some(request) = Message::read(&mut client).await? else { return Ok(()) };
     let operation = request.operation();
+    let is_endless = request.target().contains("watch=true");
     let fault = {
         let mut plan = lock(plan);
         *plan.calls.entry(operation.clone()).or_default() += 1;
+        plan.accepted.push(request.header("accept").unwrap_or_default().to_owned());
         if request.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
             let form = String::from_utf8_lossy(&request.body).into_owned();
             plan.forms.entry(operation.clone()).or_default().push(form);
@@ -158,6 +167,12 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
         }
     };
     match fault {
+        // Its answer has no end that could be waited for.
+        Fault::Pass if is_endless => {
+            let mut upstream = TcpStream::connect(server).await?;
+            upstream.write_all(&request.bytes()).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
+        }
         Fault::Pass => client.write_all(&forward(&request, server).await?.bytes()).await?,
         Fault::Delay(delay) => {
             tokio::time::sleep(delay).await;
@@ -276,7 +291,10 @@ impl Message {
         if let Some(action) = form.split('&').find_map(|pair| pair.strip_prefix("Action=")) {
             return action.to_owned();
         }
-        let path = self.target().split('?').next().unwrap_or("?");
+        let (path, query) = self.target().split_once('?').unwrap_or((self.target(), ""));
+        if query.contains("watch=true") {
+            return format!("watch {}", path.trim_start_matches('/'));
+        }
         path.strip_prefix("/api/2.0").unwrap_or(path).trim_start_matches('/').to_owned()
     }
 

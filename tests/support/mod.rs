@@ -18,6 +18,9 @@ pub mod databricks;
 pub mod fault_proxy;
 #[cfg(feature = "gcp")]
 pub mod gcp;
+// What it is asked with.
+#[cfg(any(feature = "kubernetes", feature = "vault"))]
+pub mod kubernetes;
 pub mod machine;
 pub mod minilake;
 pub mod ministack;

@@ -1,9 +1,11 @@
-"""Terminates TLS in front of a plain server on loopback.
+"""Terminates TLS in front of a plain server on loopback, or begins it in front of one that wants it.
 
 tls.py FOLDER HOST PORT    makes a CA and a certificate for 127.0.0.1 and googleapis.com in FOLDER, prints the port, serves
+tls.py --to CA HOST PORT   takes plain connections to a server with TLS that CA (a file) vouches for
 """
 
 import pathlib
+import select
 import socket
 import ssl
 import subprocess
@@ -25,28 +27,43 @@ def certificates(folder):
     )
 
 
-def copy(source, sink):
+def relay(plain, tls):
+    """One thread for both ways: a TLS connection is not for two at a time."""
+    tls.settimeout(0)
+    while True:
+        ready = [tls] if tls.pending() else select.select([plain, tls], [], [])[0]
+        for source in ready:
+            try:
+                data = source.recv(65536)
+            except ssl.SSLWantReadError:
+                # A part of a record, or one that holds no data.
+                continue
+            if not data:
+                return
+            if source is tls:
+                plain.sendall(data)
+            else:
+                tls.settimeout(None)
+                tls.sendall(data)
+                tls.settimeout(0)
+
+
+def serve(client, context, server, is_server):
+    upstream = None
     try:
-        while data := source.recv(65536):
-            sink.sendall(data)
+        upstream = socket.create_connection(server)
+        if is_server:
+            client = context.wrap_socket(client, server_side=True)
+            relay(upstream, client)
+        else:
+            upstream = context.wrap_socket(upstream, server_hostname=server[0])
+            relay(client, upstream)
     except OSError:
         pass
-    for end in (source, sink):
-        try:
-            end.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-
-def serve(client, context, server):
-    try:
-        client = context.wrap_socket(client, server_side=True)
-        upstream = socket.create_connection(server)
-    except OSError:
+    finally:
         client.close()
-        return
-    threading.Thread(target=copy, args=(client, upstream), daemon=True).start()
-    copy(upstream, client)
+        if upstream:
+            upstream.close()
 
 
 def main(folder, host, port):
@@ -54,12 +71,23 @@ def main(folder, host, port):
     certificates(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
+    listen(context, host, port, True)
+
+
+def originate(ca, host, port):
+    listen(ssl.create_default_context(cafile=ca), host, port, False)
+
+
+def listen(context, host, port, is_server):
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     while True:
         client, _ = listener.accept()
-        threading.Thread(target=serve, args=(client, context, (host, int(port))), daemon=True).start()
+        threading.Thread(target=serve, args=(client, context, (host, int(port)), is_server), daemon=True).start()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--to":
+        originate(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])

@@ -28,11 +28,7 @@ impl Terminator {
             .args([server.ip().to_string(), server.port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let mut process = Guarded::spawn(&mut command).expect("python3 starts");
-        let output = process.0.stdout.take().expect("its output");
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).expect("its output");
-        let port = line.trim().parse().expect("tls.py prints its port");
+        let (process, port) = spawn(&mut command);
         Self { _process: process, folder, port }
     }
 
@@ -48,4 +44,40 @@ impl Terminator {
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
+}
+
+/// Takes plain connections to a server that wants TLS, so that what passes can be tampered with. Stopped when dropped.
+pub struct Originator {
+    _process: Guarded,
+    port: u16,
+}
+
+impl Originator {
+    /// `ca_file` vouches for the server.
+    pub fn start(ca_file: &Path, server: SocketAddr) -> Self {
+        super::missing::program("python3", "python3");
+        let mut command = Command::new("python3");
+        command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/tls.py"))
+            .arg("--to")
+            .arg(ca_file)
+            .args([server.ip().to_string(), server.port().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let (process, port) = spawn(&mut command);
+        Self { _process: process, port }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+}
+
+/// Starts `tls.py`, which says on which port it listens.
+fn spawn(command: &mut Command) -> (Guarded, u16) {
+    let mut process = Guarded::spawn(command).expect("python3 starts");
+    let output = process.0.stdout.take().expect("its output");
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).expect("its output");
+    (process, line.trim().parse().expect("tls.py prints its port"))
 }
