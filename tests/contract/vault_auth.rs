@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::{Fault, FaultProxy};
+use crate::support::kubernetes::{Cluster, NAMESPACE};
 use crate::support::openbao::OpenBao;
 use crate::support::own_process;
 use crate::test_name;
@@ -405,46 +406,39 @@ fn a_jwt_logs_in_and_one_that_has_expired_does_not() {
 fn a_pods_own_token_logs_in_where_kubernetes_vouches_for_it() {
     run(test_name!(), async |bao| {
         prepare(&bao).await;
-        let server = &bao.server;
-        // In Kubernetes' place: it says of every token whose it is.
-        let kubernetes = FaultProxy::start(server.address());
-        let review = |authenticated: bool| {
-            let status = json!({"authenticated": authenticated, "user": {
-                "username": "system:serviceaccount:data:worker", "uid": "u",
-                "groups": ["system:serviceaccounts"]
-            }});
-            let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status});
-            let headers = Vec::new();
-            kubernetes.set("*", Fault::Answer { status: 201, headers, body: body.to_string() });
-        };
-        let (key, _) = new_key(server.folder());
-        let claims = json!({
-            "iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:data:worker",
-            "kubernetes.io/serviceaccount/namespace": "data", "kubernetes.io/serviceaccount/service-account.name": "worker",
-            "kubernetes.io/serviceaccount/service-account.uid": "u", "exp": in_seconds(600), "iat": in_seconds(0) - 10
-        });
-        let token = jwt(server.folder(), &key, &claims);
+        let (server, cluster) = (&bao.server, Cluster::start());
+        let pods = ["worker", "gone", "other"].map(|account| cluster.token_of(account));
+        // Who asks Kubernetes whose a token is.
+        let reviewer = cluster.token_of("vault");
+        let of =
+            json!({"kind": "ClusterRole", "name": "system:auth-delegator", "apiGroup": "rbac.authorization.k8s.io"});
+        let who = json!([{"kind": "ServiceAccount", "name": "vault", "namespace": NAMESPACE}]);
+        let binding = json!({"metadata": {"name": "vault"}, "roleRef": of, "subjects": who});
+        cluster.ok("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+        cluster.ok("DELETE", &format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/gone"), &Value::Null);
+
         server.root("POST", "sys/auth/kubernetes", &json!({"type": "kubernetes"}));
-        let subject = ["-subj", "/CN=kubernetes", "-days", "2"];
-        let authority = openssl(&[&["req", "-x509", "-key", key.to_str().expect("text")][..], &subject].concat());
         let config = json!({
-            "kubernetes_host": kubernetes.url(), "disable_local_ca_jwt": true,
-            "kubernetes_ca_cert": String::from_utf8(authority).expect("PEM")
+            "kubernetes_host": cluster.url(), "disable_local_ca_jwt": true, "token_reviewer_jwt": reviewer,
+            "kubernetes_ca_cert": std::fs::read_to_string(cluster.ca_file()).expect("PEM")
         });
         server.root("POST", "auth/kubernetes/config", &config);
         let role = json!({
-            "bound_service_account_names": ["worker"], "bound_service_account_namespaces": ["data"],
+            "bound_service_account_names": ["worker", "gone"], "bound_service_account_namespaces": [NAMESPACE],
             "token_policies": ["reader"]
         });
         server.root("POST", "auth/kubernetes/role/hushfs", &role);
-        let token_file = server.file("pod-token", &token);
-        let auth = VaultAuth::Kubernetes { mount: "kubernetes".into(), role: "hushfs".into(), token_file };
-        review(false);
-        let provider = bao.provider_with(auth);
-        let error = expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
-        assert!(!error.detail.contains(&token), "the token is in an error's text");
-        review(true);
-        reads(&bao, &*provider).await;
+        for (token, is_let_in) in pods.iter().zip([true, false, false]) {
+            let token_file = server.file("pod-token", token);
+            let auth = VaultAuth::Kubernetes { mount: "kubernetes".into(), role: "hushfs".into(), token_file };
+            let provider = bao.provider_with(auth);
+            if is_let_in {
+                reads(&bao, &*provider).await;
+            } else {
+                let error = expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
+                assert!(!error.detail.contains(token), "the token is in an error's text");
+            }
+        }
     });
 }
 
