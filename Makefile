@@ -54,6 +54,7 @@ lint: ## formatting, clippy with each set of features, shell scripts
 	$(CARGO) clippy --locked --all-targets --no-default-features --features vault -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features databricks -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features kubernetes -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features --features azure -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	tests/setup/system lint
 	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* .ci/*)

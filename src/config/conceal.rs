@@ -112,6 +112,7 @@ mod tests {
         for line in [
             "password = \"x\"",
             "password: x",
+            "client-secret = \"x\"",
             "secretAccessKey = 'x'",
             "aws.secret_access_key = 'x'",
             "x = { provider = \"local\", api-key = \"x\" }",
@@ -140,6 +141,7 @@ mod tests {
             "auth = { method = \"jwt\", token_file = \"/t\" }",
             "auth = { method = \"pat\", token_file = \"/t\" }",
             "auth = { method = \"oauth-m2m\", client_id = \"i\", client_secret_file = \"/s\" }",
+            "auth = { method = \"client-secret\", tenant_id = \"t\", client_id = \"i\", client_secret_file = \"/s\" }",
             "tll = \"5m\"",
         ] {
             assert!(!hides(line), "{line}");

@@ -58,6 +58,7 @@ pub const PROVIDERS: &[Provider] = &[
     Provider { name: "vault", settings: VAULT, built_in: cfg!(feature = "vault") },
     Provider { name: "databricks", settings: DATABRICKS, built_in: cfg!(feature = "databricks") },
     Provider { name: "kubernetes", settings: KUBERNETES, built_in: cfg!(feature = "kubernetes") },
+    Provider { name: "azure-key-vault", settings: AZURE_KEY_VAULT, built_in: cfg!(feature = "azure") },
 ];
 
 pub const LOCAL: &[&str] = &["path", "identity", "allow_plaintext"];
@@ -101,8 +102,11 @@ pub const KUBERNETES: &[&str] = &["namespace", "kind", "labels", "prefix", "endp
 /// In `auth` of a scope whose provider is `kubernetes`.
 pub const KUBERNETES_AUTH: &[&str] = &["method", "kubeconfig", "context", "token_file"];
 
-/// Providers that are planned and not there: named, so that nobody looks for a spelling mistake.
-pub const LATER_PROVIDERS: &[&str] = &["azure-key-vault"];
+pub const AZURE_KEY_VAULT: &[&str] = &["vault_url", "prefix", "endpoint_url", "ca_file", "auth"];
+
+/// In `auth` of a scope whose provider is `azure-key-vault`.
+pub const AZURE_AUTH: &[&str] =
+    &["method", "tenant_id", "client_id", "client_secret_file", "certificate_file", "token_file", "authority_host"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
 pub const LATER: &[&str] = &["metrics", "page_cache"];

@@ -29,7 +29,8 @@ mod settings;
     feature = "gcp",
     feature = "vault",
     feature = "databricks",
-    feature = "kubernetes"
+    feature = "kubernetes",
+    feature = "azure"
 ))]
 mod shipped_file_test;
 mod size;

@@ -149,6 +149,7 @@ pub enum ProviderSettings {
     Databricks(DatabricksSettings),
     Kubernetes(KubernetesSettings),
     AwsParameterStore(AwsParameterStoreSettings),
+    AzureKeyVault(AzureKeyVaultSettings),
 }
 
 impl ProviderSettings {
@@ -162,6 +163,7 @@ impl ProviderSettings {
             Self::Databricks(_) => "databricks",
             Self::Kubernetes(_) => "kubernetes",
             Self::AwsParameterStore(_) => "aws-parameter-store",
+            Self::AzureKeyVault(_) => "azure-key-vault",
         }
     }
 }
@@ -419,4 +421,39 @@ pub enum KubernetesAuth {
     Token {
         token_file: PathBuf,
     },
+}
+
+/// The secrets of an Azure key vault.
+#[derive(Debug, Clone)]
+pub struct AzureKeyVaultSettings {
+    /// `https://my-vault.vault.azure.net`, without a path.
+    pub vault_url: String,
+    /// Where the vault is reached instead, such as a private endpoint's own name.
+    pub endpoint_url: Option<String>,
+    /// `prod-` makes `prod-db` show as `db`.
+    pub prefix: String,
+    /// PEM certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Where tokens come from, such as `https://login.microsoftonline.us`. None: `AZURE_AUTHORITY_HOST`, then that of
+    /// the vault's cloud.
+    pub authority_host: Option<String>,
+    pub auth: AzureAuth,
+}
+
+/// How we come by a token for the vault.
+#[derive(Debug, Clone)]
+pub enum AzureAuth {
+    /// The `AZURE_` variables, workload identity, managed identity, the Azure CLI's login.
+    Default,
+    /// An application with a secret.
+    ClientSecret { tenant_id: String, client_id: String, client_secret_file: PathBuf },
+    /// An application with a certificate: it and its private key, PEM.
+    Certificate { tenant_id: String, client_id: String, certificate_file: PathBuf },
+    /// That of this machine, or the one of these that are assigned to it.
+    ManagedIdentity { client_id: Option<String> },
+    /// A platform's token for an application's. What is not set is as `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and
+    /// `AZURE_FEDERATED_TOKEN_FILE` have it.
+    WorkloadIdentity { tenant_id: Option<String>, client_id: Option<String>, token_file: Option<PathBuf> },
+    /// Whoever is logged in with the Azure CLI.
+    Cli { tenant_id: Option<String> },
 }

@@ -40,6 +40,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[scopes.vault]" => "vault.",
             "[scopes.lake]" => "databricks.",
             "[scopes.k8s]" => "kubernetes.",
+            "[scopes.azure]" => "azure-key-vault.",
             "[scopes.params]" => "aws-parameter-store.",
             "[[grant]]" => "grant.",
             "[[identity]]" => "identity.",
@@ -74,6 +75,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
         "airflow-secret-id",
         "lake-client-secret",
         "kubeconfig",
+        "azure-client-secret",
     ] {
         write(below.join(file), "").unwrap();
         set_permissions(below.join(file), PermissionsExt::from_mode(0o600)).unwrap();
@@ -127,6 +129,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
             ProviderSettings::Kubernetes(k8s) => {
                 assert_eq!((&*k8s.prefix, k8s.kind), ("", KubernetesKind::Secrets));
             }
+            ProviderSettings::AzureKeyVault(azure) => assert_eq!(azure.prefix, ""),
             ProviderSettings::AwsParameterStore(aws) => assert_eq!(aws.path, "/"),
         }
     }

@@ -23,6 +23,8 @@
 mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure_key_vault;
 #[cfg(feature = "databricks")]
 pub mod databricks;
 mod error;

@@ -9,7 +9,8 @@ use super::{Acting, Error, Provider};
     feature = "gcp",
     feature = "vault",
     feature = "databricks",
-    feature = "kubernetes"
+    feature = "kubernetes",
+    feature = "azure"
 ))]
 use crate::config::ProviderSettings;
 use crate::config::Scope;
@@ -73,13 +74,25 @@ pub fn build(scope: &Scope, acting: Option<Acting<'_>>) -> Result<Arc<dyn Provid
             scope.cache.timeout,
             scope.cache.max_secret_bytes,
         )?)),
+        #[cfg(feature = "azure")]
+        ProviderSettings::AzureKeyVault(settings) => {
+            if let Some(acting) = acting {
+                return Err(acting.is_nobody_at("an Azure key vault"));
+            }
+            Ok(Arc::new(super::azure_key_vault::AzureKeyVault::new(
+                settings.clone(),
+                scope.cache.timeout,
+                scope.cache.max_secret_bytes,
+            )?))
+        }
         #[cfg(not(all(
             feature = "local",
             feature = "aws",
             feature = "gcp",
             feature = "vault",
             feature = "databricks",
-            feature = "kubernetes"
+            feature = "kubernetes",
+            feature = "azure"
         )))]
         other => {
             let text = format!("this hushfs was built without the provider `{}`", other.kind());

@@ -21,8 +21,7 @@ goldens! {
     a_local_scope_without_its_keys: "[scopes.dev]\nprovider = \"local\"\n";
     an_unknown_provider: "[scopes.prod]\nprovider = \"aws-secret-manager\"\n";
     an_unknown_provider_near_nothing: "[scopes.prod]\nprovider = \"floppy\"\n";
-    a_provider_of_a_later_version: "[scopes.prod]\nprovider = \"azure-key-vault\"\nnamespace = \"data\"\n";
-    a_provider_near_one_of_a_later_version: "[scopes.prod]\nprovider = \"azure-keyvault\"\n";
+    a_provider_near_a_known_one: "[scopes.prod]\nprovider = \"azure-keyvault\"\n";
     a_scope_with_a_bad_name: "[scopes.\".hidden\"]\nprovider = \"aws-secrets-manager\"\n";
     a_scope_with_an_empty_name: "[scopes.\"\"]\nprovider = \"aws-secrets-manager\"\n";
     a_scope_that_is_no_table: "[scopes]\nprod = \"aws-secrets-manager\"\n";

@@ -3,6 +3,8 @@
 //! After a change that is meant, `INSTA_UPDATE=always cargo test --test cli` writes them anew; read the diff.
 
 mod audit;
+#[cfg(feature = "azure")]
+mod azure;
 mod bad_input;
 mod check_output;
 mod commands;

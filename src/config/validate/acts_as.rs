@@ -62,7 +62,7 @@ pub fn misfit(provider: &ProviderSettings, acts_as: Option<&ActsAs>, name: &str,
         ProviderSettings::GcpSecretManager(_) => Some(Service::Gcp),
         ProviderSettings::Vault(_) => Some(Service::Vault),
         ProviderSettings::Kubernetes(_) => Some(Service::Kubernetes),
-        ProviderSettings::Local(_) | ProviderSettings::Databricks(_) => None,
+        ProviderSettings::Local(_) | ProviderSettings::Databricks(_) | ProviderSettings::AzureKeyVault(_) => None,
     };
     let Some(service) = service else {
         let problem = Diagnostic::error(format!("the scope {} cannot be asked as somebody else", quoted(name)));

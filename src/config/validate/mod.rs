@@ -6,6 +6,7 @@ mod audit;
 mod aws;
 mod aws_parameter_store;
 mod aws_secrets_manager;
+mod azure_key_vault;
 mod cache;
 mod databricks;
 mod endpoint;

@@ -3,8 +3,8 @@
 use super::cache::{self, MaxBytes};
 use super::section::Section;
 use super::{
-    Problems, as_table, aws_parameter_store, aws_secrets_manager, databricks, gcp_secret_manager, kubernetes, local,
-    unknown, vault,
+    Problems, as_table, aws_parameter_store, aws_secrets_manager, azure_key_vault, databricks, gcp_secret_manager,
+    kubernetes, local, unknown, vault,
 };
 use crate::config::conceal::holds_key_material;
 use crate::config::diagnostic::{Diagnostic, quoted};
@@ -58,6 +58,7 @@ pub fn read(
         "local" => ProviderSettings::Local(local::read(&section, item)?),
         "gcp-secret-manager" => ProviderSettings::GcpSecretManager(gcp_secret_manager::read(&section, item)?),
         "vault" => ProviderSettings::Vault(vault::read(&section, item)?),
+        "azure-key-vault" => ProviderSettings::AzureKeyVault(azure_key_vault::read(&section, item)?),
         "databricks" => ProviderSettings::Databricks(databricks::read(&section)?),
         "kubernetes" => ProviderSettings::Kubernetes(kubernetes::read(&section)?),
         "aws-parameter-store" => ProviderSettings::AwsParameterStore(aws_parameter_store::read(&section)),
@@ -106,16 +107,13 @@ fn known_provider(section: &Section<'_>) -> Option<&'static keys::Provider> {
         }
         return Some(provider);
     }
-    let problem = if keys::LATER_PROVIDERS.contains(&text) {
-        Diagnostic::error(format!("the provider `{text}` is not in this version of hushfs"))
-    } else if holds_key_material(text) {
+    let problem = if holds_key_material(text) {
         Diagnostic::error("unknown provider")
     } else {
         Diagnostic::error(format!("unknown provider {}", quoted(text)))
     };
     let problem = problem.at(item.place.clone());
-    let candidates = keys::PROVIDERS.iter().map(|provider| provider.name).chain(keys::LATER_PROVIDERS.iter().copied());
-    let near = nearest(text, candidates).filter(|near| *near != text);
+    let near = nearest(text, keys::PROVIDERS.iter().map(|provider| provider.name));
     let problem = match near {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem,

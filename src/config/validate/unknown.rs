@@ -51,6 +51,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::GCP_AUTH,
         keys::DATABRICKS_AUTH,
         keys::KUBERNETES_AUTH,
+        keys::AZURE_AUTH,
         keys::GRANT,
         keys::IDENTITY,
         keys::IDENTITY_AWS,
@@ -84,6 +85,8 @@ fn home_of(name: &str) -> Option<String> {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `databricks`"))
     } else if keys::KUBERNETES_AUTH.contains(&name) {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `kubernetes`"))
+    } else if keys::AZURE_AUTH.contains(&name) {
+        Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `azure-key-vault`"))
     } else if keys::AUDIT.contains(&name) {
         Some(format!("`{name}` belongs in the table [audit]"))
     } else if keys::GRANT.contains(&name) {

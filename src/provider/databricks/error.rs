@@ -154,7 +154,8 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> Reply {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        Reply { status, retry_after: Some("7".into()), location: Some("https://x/login.html?t=CANARY".into()), body }
+        let location = Some("https://x/login.html?t=CANARY".into());
+        Reply { status, retry_after: Some("7".into()), location, challenge: None, body }
     }
 
     fn kind(status: u16, code: &str, message: &str) -> ErrorKind {

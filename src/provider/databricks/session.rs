@@ -219,6 +219,7 @@ async fn open(shared: &Shared) -> Result<Session, Error> {
     let entry = auth::find(&settings.auth, settings.host.as_deref()).await?;
     let plan = Plan {
         encrypted: entry.host.starts_with("https://"),
+        proxied: true,
         ca_file: settings.ca_file.clone(),
         identity: None,
         deadline: shared.deadline,

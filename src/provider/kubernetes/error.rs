@@ -125,7 +125,7 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> Reply {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        Reply { status, retry_after: None, location: Some("https://x/login?t=CANARY".into()), body }
+        Reply { status, retry_after: None, location: Some("https://x/login?t=CANARY".into()), challenge: None, body }
     }
 
     fn kind(code: u16, reason: &str) -> ErrorKind {

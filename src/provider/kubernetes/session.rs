@@ -194,6 +194,7 @@ async fn read(shared: &Shared) -> Result<Session, Error> {
         }
     };
     let plan = Plan {
+        proxied: true,
         encrypted: cluster.server.starts_with("https://"),
         ca_file: None,
         identity: cluster.identity.clone(),

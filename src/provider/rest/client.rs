@@ -28,6 +28,8 @@ const USER_AGENT: &str = concat!("hushfs/", env!("CARGO_PKG_VERSION"));
 pub struct Plan {
     /// Is the server spoken to by TLS?
     pub encrypted: bool,
+    /// May it be reached through a proxy? What answers on this machine only is not.
+    pub proxied: bool,
     /// PEM certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// A client certificate and its key, PEM.
@@ -50,7 +52,11 @@ pub struct Reply {
     pub status: u16,
     /// As the server wrote it.
     pub retry_after: Option<String>,
+    #[cfg_attr(not(feature = "databricks"), allow(dead_code, reason = "not every build has a provider that tells it"))]
     pub location: Option<String>,
+    /// `WWW-Authenticate`
+    #[cfg_attr(not(feature = "azure"), allow(dead_code, reason = "not every build has a provider that needs it"))]
+    pub challenge: Option<String>,
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -103,6 +109,9 @@ impl Plan {
             .pool_idle_timeout(IDLE)
             .connect_timeout(self.deadline.mul_f64(0.6))
             .user_agent(USER_AGENT);
+        if !self.proxied {
+            builder = builder.no_proxy();
+        }
         if self.encrypted {
             if let Some(pem) = authorities {
                 let fail = |why| Error::new(ErrorKind::Malformed, format!("the server's certificate authority: {why}"));
@@ -198,6 +207,7 @@ impl Client {
             status: answer.status().as_u16(),
             retry_after: text(header::RETRY_AFTER),
             location: text(header::LOCATION),
+            challenge: text(header::WWW_AUTHENTICATE),
             body: Zeroizing::new(Vec::new()),
         };
         if answer.content_length().is_some_and(|length| length > self.limit) {
@@ -237,13 +247,13 @@ mod tests {
 
     fn wait(text: &str) -> Option<Duration> {
         let body = Zeroizing::new(Vec::new());
-        Reply { status: 429, retry_after: Some(text.to_owned()), location: None, body }.wait()
+        Reply { status: 429, retry_after: Some(text.to_owned()), location: None, challenge: None, body }.wait()
     }
 
     #[test]
     fn a_credential_is_taken_out_of_an_answer_wherever_it_is() {
         let body = Zeroizing::new(b"dapi1 is no token: dapi1dapi1, dapi".to_vec());
-        let mut reply = Reply { status: 403, retry_after: None, location: None, body };
+        let mut reply = Reply { status: 403, retry_after: None, location: None, challenge: None, body };
         reply.conceal(b"");
         reply.conceal(b"none");
         reply.conceal(b"dapi1");

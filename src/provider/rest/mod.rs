@@ -26,5 +26,7 @@ pub use files::{Stamp, as_word};
 pub use object::object;
 #[cfg(feature = "rest")]
 pub use text::clean;
+#[cfg(feature = "azure")]
+pub use text::reasons;
 #[cfg(feature = "rest")]
 pub use together::together;

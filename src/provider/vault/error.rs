@@ -95,7 +95,10 @@ mod tests {
 
     fn reply(status: u16, body: &str) -> Error {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        from_reply("read of `a`", &Reply { status, retry_after: Some("7".into()), location: None, body })
+        from_reply(
+            "read of `a`",
+            &Reply { status, retry_after: Some("7".into()), location: None, challenge: None, body },
+        )
     }
 
     #[test]

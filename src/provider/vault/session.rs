@@ -241,6 +241,7 @@ async fn log_in(shared: &Arc<Shared>, ended_before: u64) -> Result<Arc<Session>,
 async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Session, Option<Lease>), Error> {
     let settings = &shared.settings;
     let plan = Plan {
+        proxied: true,
         encrypted: settings.address.starts_with("https://"),
         ca_file: settings.ca_file.clone(),
         identity: shared.login.tls_identity().await?,
