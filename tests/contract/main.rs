@@ -24,6 +24,12 @@ mod aws_parameters_faults;
 mod aws_parameters_iam;
 #[cfg(feature = "aws")]
 mod aws_policies;
+#[cfg(feature = "azure")]
+mod azure;
+#[cfg(feature = "azure")]
+mod azure_auth;
+#[cfg(feature = "azure")]
+mod azure_faults;
 #[cfg(feature = "databricks")]
 mod databricks;
 #[cfg(feature = "databricks")]

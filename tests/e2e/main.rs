@@ -26,6 +26,8 @@ mod as_root {
 mod audit;
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(feature = "azure")]
+mod azure;
 mod bad_input;
 #[cfg(feature = "aws")]
 mod check_online;

@@ -5,6 +5,8 @@
 pub mod audit_log;
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(feature = "azure")]
+pub mod azure;
 pub mod bao_cluster;
 pub mod child;
 #[cfg(feature = "aws")]

@@ -49,6 +49,7 @@ pub fn run(test: &str, body: impl FnOnce(&Path)) {
 /// Does a variable say how a cloud is reached, or as whom?
 pub fn is_of_a_cloud(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    let clouds = ["AWS_", "GOOGLE_", "GCE_", "DATABRICKS_", "KUBECONFIG", "KUBERNETES_"];
+    let clouds =
+        ["AWS_", "AZURE_", "GOOGLE_", "GCE_", "DATABRICKS_", "IDENTITY_", "IMDS_", "KUBECONFIG", "KUBERNETES_", "MSI_"];
     clouds.iter().any(|cloud| name.starts_with(cloud)) || name.ends_with("_PROXY")
 }
