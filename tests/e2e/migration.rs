@@ -120,3 +120,23 @@ fn the_program_reads_from_kubernetes() {
     ));
     assert_eq!(run(&place.mnt()), VALUE);
 }
+
+#[cfg(feature = "azure")]
+#[test]
+fn the_program_reads_from_azure_key_vault() {
+    use crate::support::azure::{CLIENT, KeyVault, SECRET, TENANT};
+    let place = Place::new();
+    let vault = KeyVault::start();
+    vault.put("db", r#"{"PASSWORD":"it's $ecret"}"#);
+    let secret = place.path().join("client-secret");
+    std::fs::write(&secret, SECRET).unwrap();
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let url = vault.url();
+    let _daemon = place.mount(&format!(
+        "[scopes.app]\nprovider = \"azure-key-vault\"\nvault_url = {url:?}\nca_file = {:?}\n\
+         auth = {{ method = \"client-secret\", tenant_id = \"{TENANT}\", client_id = \"{CLIENT}\", \
+         client_secret_file = {secret:?}, authority_host = {url:?} }}\n",
+        vault.ca_file()
+    ));
+    assert_eq!(run(&place.mnt()), VALUE);
+}
