@@ -111,7 +111,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
-    assert_eq!(scopes.len(), 7);
+    assert_eq!(scopes.len(), keys::PROVIDERS.len());
     for scope in scopes.values() {
         assert_eq!(scope.cache, CacheSettings::default());
         assert_eq!(scope.format, Format::default());

@@ -100,7 +100,8 @@ fn each_caller_is_given_what_their_service_account_is_given_and_nothing_of_anoth
         assert_eq!(ls(2002, &[], &gcp), ["both", "db"]);
     }
     let accesses = world.server.calls("AccessSecretVersion");
-    assert_eq!(accesses, 4, "alpha's, beta's two and the scope's own; none for who is nobody");
+    // Beta's refused one is asked for unless a prediction had shown it without a bit by then.
+    assert!((3..=4).contains(&accesses), "alpha's, beta's and the scope's own; none for who is nobody: {accesses}");
     assert!(world.proxy.connections() >= 3, "tokens come through the proxy");
 }
 
