@@ -35,7 +35,7 @@ mod identity;
 pub mod kubernetes;
 #[cfg(feature = "local")]
 pub mod local;
-#[cfg(any(feature = "aws", feature = "gcp", feature = "kubernetes"))]
+#[cfg(any(feature = "aws", feature = "gcp", feature = "kubernetes", feature = "vault"))]
 mod pages;
 mod permission;
 pub mod registry;

@@ -40,6 +40,10 @@ impl Pages {
         if self.text > MOST_TEXT { Err(self.endless("its entries fill the memory")) } else { Ok(()) }
     }
 
+    #[cfg_attr(
+        not(any(feature = "aws", feature = "gcp", feature = "kubernetes")),
+        allow(dead_code, reason = "Vault has folders instead")
+    )]
     /// Takes note of the end of a page, and of the token that the next one is asked for by: none or an empty one is
     /// the end.
     ///
@@ -54,7 +58,8 @@ impl Pages {
         if self.count >= MOST { Err(self.endless("its pages are too many")) } else { Ok(()) }
     }
 
-    fn endless(&self, why: &str) -> Error {
+    /// That it does not end, and why it is taken not to.
+    pub fn endless(&self, why: &str) -> Error {
         Error::new(ErrorKind::Malformed, format!("{}: the listing does not end: {why}", self.call))
     }
 }

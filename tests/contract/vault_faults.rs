@@ -239,6 +239,35 @@ fn a_listing_without_end_ends() {
 }
 
 #[test]
+fn folders_that_always_hold_more_folders_end_before_the_memory_does() {
+    run(test_name!(), async |bao| {
+        // Each name takes 1,900 bytes, and each folder has 500 of them.
+        let names: Vec<String> = (0..500).map(|number| format!("{number}{}/", "x".repeat(1_900))).collect();
+        let body = json!({"request_id": "r", "data": {"keys": names}}).to_string();
+        let provider = with_fault(&bao, Fault::body(&body)).await;
+        let before = peak_memory();
+        // Twelve timeouts, or the bound: whichever comes first.
+        let listed = tokio::time::timeout(Duration::from_secs(20), provider.list()).await;
+        assert!(listed.is_err() || listed.unwrap().is_err(), "there is no such listing");
+        let more = peak_memory() - before;
+        assert!(more < 1 << 30, "{} MiB more at the peak", more >> 20);
+    });
+}
+
+#[test]
+fn a_mount_or_a_namespace_that_is_not_there_is_no_empty_scope() {
+    run(test_name!(), async |bao| {
+        let mount = bao.scope_with(|settings| settings.mount = "no-such-mount".into());
+        let namespace = bao.scope_with(|settings| settings.namespace = Some("no-such-namespace".into()));
+        for scope in [mount, namespace] {
+            let provider = suite::build(scope);
+            let error = expect_error(fetch(&*provider).await, ErrorKind::Malformed);
+            assert!(error.detail.contains("see `mount` and `namespace`"), "{error}");
+        }
+    });
+}
+
+#[test]
 fn an_answer_far_over_the_limit_is_too_large_and_not_taken_into_memory() {
     run(test_name!(), async |bao| {
         bao.put("db", MARK.as_bytes()).await;

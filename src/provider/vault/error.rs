@@ -29,11 +29,16 @@ pub(super) fn unmade(call: &str, error: &ClientError) -> Error {
     Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {what}"))
 }
 
+/// What Vault and OpenBao say where there is no such mount or namespace.
+const NOWHERE: [&str; 3] = ["no handler for route", "route entry not found", "namespace not found"];
+
 /// What a reply means that is not a success.
 pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
     let (messages, is_vaults) = messages(reply);
     let says = |words: &str| messages.contains(words);
     let (kind, state) = match reply.status {
+        // Not that of a secret: to take it for one would make a whole scope vanish over a misspelt setting.
+        404 if NOWHERE.iter().any(|words| says(words)) => (ErrorKind::Malformed, "see `mount` and `namespace`"),
         // Vault's own have a body that says so; anybody's page would make every secret vanish.
         404 if is_vaults => (ErrorKind::NotFound, ""),
         401 | 403 => (ErrorKind::Denied, ""),
@@ -55,7 +60,9 @@ pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
     if !state.is_empty() {
         text.push_str(&format!(" ({state})"));
     }
-    if let Some(location) = reply.location.as_deref().filter(|_| (300..=399).contains(&reply.status)) {
+    // What comes after the path may be anybody's secret.
+    let location = reply.location.as_deref().and_then(|it| it.split(['?', '#']).next());
+    if let Some(location) = location.filter(|_| (300..=399).contains(&reply.status)) {
         text.push_str(&format!(", to {}", clean(location)));
     }
     if is_vaults {

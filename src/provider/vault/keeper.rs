@@ -15,6 +15,8 @@ use crate::provider::ErrorKind;
 const RENEW_AT: f64 = 2.0 / 3.0;
 /// The shortest time between two attempts to renew.
 const BREATH: Duration = Duration::from_secs(1);
+/// The longest one, whatever the server asks for: the token's life goes on meanwhile.
+const LONGEST_BREATH: Duration = Duration::from_secs(60);
 
 /// Renews a session's token for as long as it can be renewed and is in use.
 pub(super) async fn keep(session: Weak<Session>, lease: Option<Lease>) {
@@ -81,6 +83,6 @@ async fn renew_before_its_end(session: &Weak<Session>, first: Lease) -> Option<L
             | ErrorKind::Malformed => return None,
         }
         drop(session);
-        tokio::time::sleep(error.retry_after.unwrap_or(BREATH).max(BREATH)).await;
+        tokio::time::sleep(error.retry_after.unwrap_or(BREATH).clamp(BREATH, LONGEST_BREATH)).await;
     }
 }

@@ -9,6 +9,7 @@ use vaultrs::api::kv2::requests::ListSecretsRequest;
 
 use super::{Shared, engine, names, session, value};
 use crate::config::KvVersion;
+use crate::provider::pages::Pages;
 use crate::provider::rest::clean;
 use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
 
@@ -16,15 +17,23 @@ use crate::provider::{Error, ErrorKind, Listed, Listing, SecretName};
 const AT_ONCE: usize = 8;
 /// Folders in folders; what is deeper is left out rather than walked for ever.
 const DEEPEST: usize = 128;
+/// Folders of one scope. A server that always lists more of them is not followed for ever.
+const MOST_FOLDERS: usize = 100_000;
 
 pub(super) async fn list(shared: &Arc<Shared>, kv: KvVersion) -> Result<Listing, Error> {
     let mut listing = Listing::default();
     let mut pending = vec![String::new()];
+    let mut pages = Pages::of(format!("listing of `{}`", shared.place.mount));
+    let mut folders = 0;
     let mut under_way = JoinSet::new();
     loop {
         while under_way.len() < AT_ONCE
             && let Some(folder) = pending.pop()
         {
+            folders += 1;
+            if folders > MOST_FOLDERS {
+                return Err(pages.endless("its folders are too many"));
+            }
             let shared = Arc::clone(shared);
             under_way.spawn(async move {
                 let entries = entries(&shared, kv, &shared.place.folder(&folder)).await;
@@ -40,6 +49,7 @@ pub(super) async fn list(shared: &Arc<Shared>, kv: KvVersion) -> Result<Listing,
         match entries {
             Ok(entries) => {
                 for entry in entries {
+                    pages.entry(folder.len().saturating_add(entry.len()))?;
                     sort_in(&folder, &entry, &mut listing, &mut pending);
                 }
             }
