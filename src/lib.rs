@@ -10,9 +10,8 @@
 //! 6. [`provider`] asks the service that holds the value.
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
-//! Around it: [`daemon`] is the order of its life, [`handover`] what outlives it, [`control`] answers `hushfs status` and `hushfs why`,
-//! [`telemetry`]
-//! writes logs, [`sandbox`] takes from the process what it does not need.
+//! Around it: [`daemon`] is the order of its life, [`handover`] what outlives it, [`control`] answers the commands that
+//! speak to it, [`telemetry`] writes logs, [`sandbox`] takes from the process what it does not need.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;

@@ -44,10 +44,10 @@ pub struct ValueChange {
 
 /// The caches of all scopes; `max_bytes` is shared by their values.
 pub struct Memory {
-    values: Arc<Store<ValueKey, Document>>,
-    listings: Arc<Store<ListingKey, Index>>,
+    pub(super) values: Arc<Store<ValueKey, Document>>,
+    pub(super) listings: Arc<Store<ListingKey, Index>>,
     /// A name may be a secret, a directory of secrets, both or neither.
-    presences: Arc<Store<SecretNode, Presence>>,
+    pub(super) presences: Arc<Store<SecretNode, Presence>>,
     pub predictions: Arc<Predictions>,
 }
 
@@ -243,7 +243,7 @@ impl Memory {
                         self.presences.outdate(&place(&source, &above));
                     }
                     self.presences.outdate(&place(&source, &path));
-                    self.renew(&source, &path);
+                    self.fetch_again(&source, &path);
                 }
                 Change::All => {
                     let of = |at: &SecretNode| at.scope == *scope && at.identity == source.identity;
@@ -254,7 +254,7 @@ impl Memory {
                     }
                     for (key, _) in self.values.entries() {
                         if of(&key.at) && key.version == VersionSelector::Current {
-                            self.renew(&source, &key.at.path);
+                            self.fetch_again(&source, &key.at.path);
                         }
                     }
                 }
@@ -262,7 +262,7 @@ impl Memory {
         }
     }
 
-    fn renew(&self, source: &Arc<Source>, path: &SecretPath) {
+    fn fetch_again(&self, source: &Arc<Source>, path: &SecretPath) {
         let at = place(source, path);
         self.values.outdate(&ValueKey { at: at.clone(), version: VersionSelector::Previous });
         let key = current(&at);

@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::sources::Asker;
 use crate::config::ScopeName;
 use crate::provider::{Error, Identity, Permission, SecretName};
-use crate::tree::{SecretNode, SecretPath};
+use crate::tree::{Below, SecretNode, SecretPath};
 
 /// Secrets that are asked about together.
 const TOGETHER: usize = 100;
@@ -119,6 +119,13 @@ impl Predictions {
         })?;
         self.state().known.insert(place(&whose, path), (permission.clone(), self.clock.now()));
         Ok(permission)
+    }
+
+    /// Forgets what is below a place, and that a service would not say.
+    pub fn forget(&self, below: &Below) {
+        let mut state = self.state();
+        state.known.retain(|at, _| !below.covers(at));
+        state.paused.retain(|(scope, _), _| !below.has_scope(scope));
     }
 
     /// Forgets what is too old.

@@ -83,17 +83,32 @@ struct Flight<V> {
     started: Instant,
     /// The provider has told of a change since: what comes may be what was there before.
     outdated: Arc<AtomicBool>,
+    /// Whoever waits for it may have its answer, which is not remembered: its key has been forgotten meanwhile.
+    is_void: Arc<AtomicBool>,
+}
+
+impl<V> Clone for Flight<V> {
+    fn clone(&self) -> Self {
+        Self {
+            landed: self.landed.clone(),
+            started: self.started,
+            outdated: Arc::clone(&self.outdated),
+            is_void: Arc::clone(&self.is_void),
+        }
+    }
 }
 
 impl<V> Flight<V> {
     fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Acquire)
     }
-}
 
-impl<V> Clone for Flight<V> {
-    fn clone(&self) -> Self {
-        Self { landed: self.landed.clone(), started: self.started, outdated: Arc::clone(&self.outdated) }
+    async fn landed(&mut self) -> Outcome<V> {
+        match self.landed.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(Failure::Deadline)),
+            // The fetch panicked: its sender is gone without a word.
+            Err(_) => Err(Failure::Provider(Error::new(ErrorKind::Malformed, "the fetch failed inside hushfs"))),
+        }
     }
 }
 
@@ -158,12 +173,8 @@ where
         // A fetch that has kept one reader waiting in vain keeps no other who can have the last answer.
         let patience = flight.started + policy.timeout;
         let until = if fallback.is_some() { deadline.min(patience) } else { deadline };
-        let outcome = match tokio::time::timeout_at(until, flight.landed.wait_for(Option::is_some)).await {
-            Ok(Ok(outcome)) => outcome.clone().unwrap_or(Err(Failure::Deadline)),
-            // The fetch panicked: its sender is gone without a word.
-            Ok(Err(_)) => Err(Failure::Provider(Error::new(ErrorKind::Malformed, "the fetch failed inside hushfs"))),
-            Err(_) => Err(Failure::Deadline),
-        };
+        let landed = tokio::time::timeout_at(until, flight.landed());
+        let outcome = landed.await.unwrap_or(Err(Failure::Deadline));
         match (outcome, fallback) {
             (Ok(good), _) => Ok(Held { good, stale: false }),
             (Err(Failure::Deadline), Some(good)) => Ok(self.stale(good)),
@@ -267,6 +278,55 @@ where
         }
     }
 
+    /// Fetches anew, whatever memory holds, and waits for it. A fetch that is under way may have been answered
+    /// before whatever it is that is to be seen, so it does not count. What memory holds is replaced by a good
+    /// answer and taken away by a refusal; when nobody answers it stays.
+    ///
+    /// # Errors
+    /// What the provider says, or that it says nothing.
+    pub async fn refresh<F>(self: &Arc<Self>, key: &K, policy: &Policy, fetch: impl Fn() -> F) -> Outcome<V>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
+        let asked = Instant::now();
+        loop {
+            let mut flight = {
+                let flights = self.flights();
+                match flights.get(key) {
+                    Some(flight) => flight.clone(),
+                    None => self.start(flights, key, policy, &fetch),
+                }
+            };
+            let is_new = flight.started >= asked;
+            let outcome = flight.landed().await;
+            if is_new {
+                return outcome;
+            }
+        }
+    }
+
+    /// Forgets and wipes what is under these keys, and what is on its way to them. `wanted` is also given what is
+    /// remembered, if anything is. Gives what was forgotten.
+    pub fn forget(&self, wanted: impl Fn(&K, Option<&Kept<V>>) -> bool) -> Vec<(K, Arc<Kept<V>>)> {
+        // Held to the end: no answer lands meanwhile.
+        let mut flights = self.flights();
+        flights.retain(|key, flight| {
+            let is_wanted = wanted(key, self.kept.get(key).as_deref());
+            if is_wanted {
+                flight.is_void.store(true, Ordering::Relaxed);
+            }
+            !is_wanted
+        });
+        let forgotten = self.kept.entries(|key, kept| wanted(key, Some(kept)));
+        for (key, kept) in &forgotten {
+            self.kept.remove(key);
+            if let (Some(on_change), Some(old)) = (&self.hooks.on_change, &kept.good) {
+                on_change(key, Some(&old.value), None);
+            }
+        }
+        forgotten
+    }
+
     /// Forgets everything and wipes it.
     pub fn clear(&self) {
         self.kept.clear();
@@ -333,7 +393,7 @@ where
     where
         F: Future<Output = Result<V, Error>> + Send + 'static,
     {
-        let mut flights = self.flights();
+        let flights = self.flights();
         if let Some(flight) = flights.get(key) {
             return Some(flight.clone());
         }
@@ -341,28 +401,39 @@ where
         if !self.judge(key, policy).wants_a_call() {
             return None;
         }
+        Some(self.start(flights, key, policy, fetch))
+    }
+
+    /// A new fetch, where none is in flight.
+    fn start<F>(
+        self: &Arc<Self>,
+        mut flights: MutexGuard<'_, HashMap<K, Flight<V>>>,
+        key: &K,
+        policy: &Policy,
+        fetch: &impl Fn() -> F,
+    ) -> Flight<V>
+    where
+        F: Future<Output = Result<V, Error>> + Send + 'static,
+    {
         let (landing, landed) = watch::channel(None);
-        let outdated = Arc::new(AtomicBool::new(false));
-        let flight = Flight { landed, started: Instant::now(), outdated: Arc::clone(&outdated) };
+        let flight = Flight { landed, started: Instant::now(), outdated: Arc::default(), is_void: Arc::default() };
         flights.insert(key.clone(), flight.clone());
         drop(flights);
-        let listed = Listed { store: Arc::clone(self), key: key.clone() };
+        let listed = Listed {
+            store: Arc::clone(self),
+            key: key.clone(),
+            outdated: Arc::clone(&flight.outdated),
+            is_void: Arc::clone(&flight.is_void),
+        };
         let (policy, fetch) = (*policy, fetch());
         self.runtime.spawn(async move {
             let answer = fetch.await;
-            let outcome = listed.store.record(&listed.key, answer, &policy);
-            {
-                // Under the lock that a change is told under, so that one of the two sees the other.
-                let _flights = listed.store.flights();
-                if outdated.load(Ordering::Acquire) {
-                    listed.store.outdate_kept(&listed.key);
-                }
-            }
+            let outcome = listed.land(answer, &policy);
             // Off the list before it lands, so that whoever comes next sees the memory and not this flight.
             drop(listed);
             landing.send_replace(Some(outcome));
         });
-        Some(flight)
+        flight
     }
 
     fn keep(&self, key: K, kept: Kept<V>) {
@@ -416,11 +487,41 @@ where
 struct Listed<K: Hash + Eq, V> {
     store: Arc<Store<K, V>>,
     key: K,
+    outdated: Arc<AtomicBool>,
+    is_void: Arc<AtomicBool>,
+}
+
+impl<K, V> Listed<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Remembered + Send + Sync + 'static,
+{
+    /// Remembers the answer, unless its key has been forgotten.
+    fn land(&self, answer: Result<V, Error>, policy: &Policy) -> Outcome<V> {
+        // Held meanwhile, as by whoever forgets and by whoever tells of a change: one of the two sees the other.
+        let _flights = self.store.flights();
+        if !self.is_void.load(Ordering::Relaxed) {
+            let outcome = self.store.record(&self.key, answer, policy);
+            if self.outdated.load(Ordering::Acquire) {
+                self.store.outdate_kept(&self.key);
+            }
+            return outcome;
+        }
+        let (now, wall) = (self.store.clock.now(), self.store.clock.wall());
+        let value = answer.map_err(Failure::Provider)?;
+        let ends = value.valid_for().map(|valid| now.saturating_add(valid));
+        let kept = Kept::after_success(Arc::new(value), ends, policy, now, wall, 0.0);
+        kept.good.ok_or(Failure::Deadline)
+    }
 }
 
 impl<K: Hash + Eq, V> Drop for Listed<K, V> {
     fn drop(&mut self) {
-        self.store.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let mut flights = self.store.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where it is void, another may be under its key.
+        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.is_void, &self.is_void)) {
+            flights.remove(&self.key);
+        }
     }
 }
 

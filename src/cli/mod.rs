@@ -6,9 +6,12 @@ mod configuration;
 mod env;
 mod exec;
 mod exit;
+mod flush;
 mod man;
 mod mount;
 mod output;
+mod place;
+mod refresh;
 mod status;
 #[cfg(feature = "local")]
 mod store;
@@ -48,6 +51,8 @@ pub enum Command {
     Why(why::Why),
     Exec(exec::Exec),
     Env(env::Env),
+    Refresh(refresh::Refresh),
+    Flush(flush::Flush),
     Completions(completions::Completions),
     Man(man::Man),
     /// The local encrypted store: a folder of age-encrypted files
@@ -81,6 +86,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Why(why) => why.run(),
         Command::Exec(exec) => exec.run(&source),
         Command::Env(env) => env.run(&source),
+        Command::Refresh(refresh) => refresh.run(&source),
+        Command::Flush(flush) => flush.run(&source),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

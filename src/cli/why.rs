@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::place::Place;
 use super::status::escaped;
 use super::{Failure, Status as Exit, print};
 use crate::access::explanation::{CallerShown, Decision, Explanation, Step};
 use crate::control::{self, Request, Response, Who};
-use crate::fs::located::locate;
 
 /// Tell whether a caller may have a file or directory of a mount, and each step that decides it
 ///
@@ -35,27 +35,14 @@ pub struct Why {
 
 impl Why {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let shown = self.path.display();
-        let located = locate(&self.path)
-            .map_err(|error| Failure::new(Exit::NoInput, format!("{shown} cannot be looked up: {error}")))?;
-        let Some(located) = located else {
-            let why = format!("{shown} is in no hushfs mount; name a path below one, or start it with: hushfs mount");
-            return Err(Failure::new(Exit::NoInput, why));
-        };
+        let Place { mountpoint, names } = Place::of(&self.path)?;
         let who = match (self.user, self.uid, self.pid) {
             (Some(user), ..) => Who::User(user),
             (None, Some(uid), _) => Who::Uid(uid),
             (None, None, Some(pid)) => Who::Pid(pid),
             (None, None, None) => Who::Myself,
         };
-        let names: Result<Vec<String>, _> = located.names.into_iter().map(|name| name.into_string()).collect();
-        let names = names.map_err(|_| {
-            Failure::new(
-                Exit::NoInput,
-                format!("{shown} holds bytes that are not UTF-8: no file here is ever called so"),
-            )
-        })?;
-        let answer = control::ask(&located.mountpoint, &Request::Why { names, who })?;
+        let answer = control::ask(&mountpoint, &Request::Why { names, who })?;
         let Response::Why(explanation) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };

@@ -11,6 +11,8 @@ use super::protocol::{Request, Response};
 
 /// The longest that a command waits for the daemon, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for very many values that are to be fetched anew.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 /// The attribute of the mount's root that names the socket; see `fs::xattr`.
 const ATTRIBUTE: &str = "user.hushfs.control";
 
@@ -79,7 +81,11 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
 
 fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let patience = match request {
+        Request::Refresh { .. } => LONG_PATIENCE,
+        Request::Status | Request::Why { .. } | Request::Flush { .. } => PATIENCE,
+    };
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');

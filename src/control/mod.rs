@@ -1,17 +1,19 @@
 //! The daemon's control socket: one request in, one answer out, a line of JSON each.
 //!
 //! `protocol` is what is said and `who` whom a question is about, `place` where the socket is, `server` the daemon's end, `client` the
-//! commands' end, `report` what the daemon tells of itself. Nothing that passes here is a value.
+//! commands' end, `report` what the daemon tells of itself, `renewal` what it
+//! fetches anew or forgets when told to. Nothing that passes here is a value.
 
 mod client;
 mod place;
 mod protocol;
+mod renewal;
 mod report;
 mod server;
 mod who;
 
 pub use client::{ClientError, ask};
 pub use place::{Place, place};
-pub use protocol::{Request, Response, ScopeStatus, Status, Who};
+pub use protocol::{Flushed, Outcome, RefreshedValue, Request, Response, ScopeStatus, Status, Who};
 pub use report::Reporter;
 pub use server::{Server, start};

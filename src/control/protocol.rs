@@ -14,6 +14,13 @@ pub enum Request {
         names: Vec<String>,
         who: Who,
     },
+    Refresh {
+        /// As above; none for everything.
+        names: Vec<String>,
+    },
+    Flush {
+        names: Vec<String>,
+    },
 }
 
 /// Whom a question is about.
@@ -34,6 +41,8 @@ pub enum Who {
 pub enum Response {
     Status(Box<Status>),
     Why(Box<Explanation>),
+    Refreshed(Box<Refreshed>),
+    Flushed(Flushed),
     /// There is no such user, process or place, so there is nothing to tell.
     NoSuch {
         why: String,
@@ -42,6 +51,62 @@ pub enum Response {
     Refused {
         why: String,
     },
+}
+
+/// `hushfs refresh --json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refreshed {
+    /// One for each value that was in memory, in the order of their paths.
+    pub values: Vec<RefreshedValue>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RefreshedValue {
+    /// The secret's, below the mountpoint; of a version that was asked for by a name of its own with that.
+    pub path: String,
+    /// As whom the provider was asked, where that is an `[[identity]]`.
+    pub identity: Option<String>,
+    /// For which user, where the provider is told that.
+    pub user: Option<u32>,
+    pub outcome: Outcome,
+    /// The version that was in memory.
+    pub before: String,
+    /// The version that is in memory now: of a failure what it was.
+    pub after: Option<String>,
+    /// Of a refusal and of a failure.
+    pub error: Option<RefreshError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    Changed,
+    Unchanged,
+    /// The provider says that there is no such secret, or no such version.
+    Gone,
+    /// The provider refuses it, or its answer cannot be served: it is not in memory any more.
+    Refused,
+    /// No answer: the last good value is as it was.
+    Failed,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RefreshError {
+    /// As in `hushfs status`.
+    pub kind: String,
+    pub detail: String,
+}
+
+/// `hushfs flush --json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Flushed {
+    /// Values that were in memory.
+    pub values: usize,
+    pub listings: usize,
+    /// Answers about single names, and refusals.
+    pub names: usize,
+    /// Files below the path that are open: each keeps its value until it is closed.
+    pub open: usize,
 }
 
 /// `hushfs status --json`. Times are RFC 3339 in UTC, durations in seconds, sizes in bytes.

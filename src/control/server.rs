@@ -102,6 +102,9 @@ async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
                 let why = tokio::time::timeout(LONGEST_ANSWER, reporter.why(names, who, peer.pid())).await;
                 why.unwrap_or_else(|_| Response::NoSuch { why: "no answer in time; see hushfs status".into() })
             }
+            // Bounded by the scopes' timeouts: as many values as there are may take their time.
+            Ok(Request::Refresh { names }) => reporter.refresh(&names).await,
+            Ok(Request::Flush { names }) => reporter.flush(&names),
             Err(error) => Response::Refused { why: format!("not a request: {error}") },
         }
     } else {

@@ -175,6 +175,12 @@ impl Handles {
         drop(removed);
     }
 
+    /// The inode of every open file, one for each handle.
+    pub fn open_files(&self) -> Vec<u64> {
+        let table = self.read();
+        table.files.iter().flat_map(|(ino, handles)| std::iter::repeat_n(*ino, handles.len())).collect()
+    }
+
     /// How many are open.
     pub fn count(&self) -> usize {
         self.read().open.len() + self.inherited.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -21,7 +21,7 @@ use super::recorder::{self, Asked, Granted, Question, Recorder};
 use super::xattr;
 use crate::access::audit::{self, AuditLog, Cache};
 use crate::access::{Action, Caller, mode};
-use crate::tree::{Content, Entry, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
+use crate::tree::{Below, Content, Entry, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
 
 /// Waiting for requests that belong to no scope; memory answers all of those.
 const UNSCOPED_TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,6 +94,15 @@ impl Operations {
     /// How many files and directories are open.
     pub fn open_handles(&self) -> usize {
         self.handles.count()
+    }
+
+    /// How many files below a place are open.
+    pub fn open_below(&self, below: &Below) -> usize {
+        let is_below = |ino: &u64| {
+            let node = self.inodes.node(*ino);
+            node.as_ref().and_then(|node| node.secret()).is_some_and(|at| below.covers(at))
+        };
+        self.handles.open_files().iter().filter(|ino| is_below(ino)).count()
     }
 
     /// By when the answer to a request about `ino` must be in hand: a little before the caller's time is

@@ -4,6 +4,7 @@
 //! them does I/O. `path`, `index` and `document` hold what a provider answered in that form, `node` names
 //! every place in the tree, `inodes` numbers them, and `namespace` finds one from another.
 
+mod below;
 mod content;
 mod document;
 mod index;
@@ -18,6 +19,7 @@ mod refusal;
 pub mod render;
 mod spelling;
 
+pub use below::Below;
 pub use content::Content;
 pub use document::{Document, DocumentFile};
 pub use index::{Child, Index};

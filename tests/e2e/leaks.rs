@@ -325,4 +325,27 @@ mod as_root {
         assert_eq!(after, 0);
         assert_eq!(daemon.stop().code(), Some(0));
     }
+
+    #[test]
+    fn a_value_that_was_flushed_is_not_in_memory_any_more_and_one_that_is_open_is_until_it_is_closed() {
+        let place = Place::new();
+        let store = Store::new(place.path());
+        let mark = mark();
+        for name in ["db", "web"] {
+            store
+                .put(&format!("{name}.json.age"), format!(r#"{{"K":"{name} {mark}-{}"}}"#, "x".repeat(100)).as_bytes());
+        }
+        let daemon = place.mount(&(store.scope("prod") + "ttl = \"1h\"\n"));
+        let prod = place.mnt().join("prod");
+        let open = File::open(prod.join("db/K")).unwrap();
+        assert!(contains(&fs::read(prod.join("web/K")).unwrap(), &mark));
+        let flush = || assert!(place.run(&["flush"]).status.success());
+        assert!(in_memory(&daemon, format!("web {mark}").as_bytes()) >= 1, "the scan finds what is there");
+        flush();
+        assert_eq!(until_gone(&daemon, format!("web {mark}").as_bytes(), Duration::from_secs(20)), 0);
+        assert!(in_memory(&daemon, format!("db {mark}").as_bytes()) >= 1, "it is open");
+        drop(open);
+        assert_eq!(until_gone(&daemon, format!("db {mark}").as_bytes(), Duration::from_secs(20)), 0);
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
 }

@@ -52,6 +52,7 @@ mod never_block;
 #[cfg(feature = "aws")]
 mod parameter_store;
 mod readers;
+mod refresh;
 mod rotation;
 mod scarcity;
 mod signals;

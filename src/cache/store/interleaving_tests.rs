@@ -126,3 +126,48 @@ async fn however_readers_and_fetches_interleave_one_value_is_one_fetch() {
         assert_eq!(fixture.fetches(), 1);
     }
 }
+
+/// A fetch that ends when it is told to, with what it is told.
+fn on_demand() -> (tokio::sync::oneshot::Sender<u32>, impl Future<Output = Result<u32, Error>> + Send + 'static) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    (tell, async move { told.await.map_err(|_| Error::new(ErrorKind::Unreachable, "test")) })
+}
+
+#[tokio::test]
+async fn a_fetch_from_before_a_refresh_is_not_what_the_refresh_brings() {
+    let fixture = Fixture::new();
+    let (old, first) = on_demand();
+    let first = std::sync::Mutex::new(Some(first));
+    let store = &fixture.store;
+    assert!(store.get_now(&1, &POLICY, || first.lock().unwrap().take().unwrap()).is_none());
+    tokio::task::yield_now().await;
+    let refreshed = tokio::spawn({
+        let store = Arc::clone(store);
+        async move { store.refresh(&1, &POLICY, || async { Ok(2) }).await.ok().map(|good| *good.value) }
+    });
+    tokio::task::yield_now().await;
+    old.send(1).unwrap();
+    assert_eq!(refreshed.await.unwrap(), Some(2));
+    assert_eq!(store.peek(&1).map(|good| *good.value), Some(2));
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_when_its_key_is_forgotten_reaches_who_waits_and_is_not_remembered() {
+    let fixture = Fixture::new();
+    let (tell, fetch) = on_demand();
+    let fetch = std::sync::Mutex::new(Some(fetch));
+    let store = Arc::clone(&fixture.store);
+    let waiting = tokio::spawn(async move {
+        let until = Instant::now() + Duration::from_secs(30);
+        store.get(&1, &POLICY, until, || fetch.lock().unwrap().take().unwrap()).await.ok().map(|held| *held)
+    });
+    tokio::task::yield_now().await;
+    assert!(fixture.store.forget(|_, _| true).is_empty());
+    // Whoever comes now asks anew, and is not disturbed by the one that lands later.
+    assert_eq!(fixture.get(Ok(2)).await.ok().map(|held| *held), Some(2));
+    tell.send(1).unwrap();
+    assert_eq!(waiting.await.unwrap(), Some(1));
+    assert_eq!(fixture.store.peek(&1).map(|good| *good.value), Some(2));
+    assert_eq!(fixture.store.forget(|key, _| *key == 1).len(), 1);
+    assert!(fixture.store.peek(&1).is_none());
+}
