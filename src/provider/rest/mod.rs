@@ -10,7 +10,7 @@ mod files;
 mod object;
 #[cfg(feature = "rest")]
 mod text;
-#[cfg(feature = "rest")]
+#[cfg(any(feature = "databricks", feature = "kubernetes"))]
 mod together;
 #[cfg(feature = "rest")]
 mod trouble;
@@ -19,14 +19,16 @@ mod trouble;
 pub use client::Stream;
 #[cfg(feature = "rest")]
 pub use client::{Client, Plan, Reply};
-pub use files::{Openness, stamp, whole, word};
 #[cfg(feature = "rest")]
-pub use files::{Stamp, as_word};
+pub use files::Stamp;
+#[cfg(any(feature = "databricks", feature = "kubernetes", feature = "vault"))]
+pub use files::as_word;
+pub use files::{Openness, stamp, whole, word};
 #[cfg(feature = "rest")]
 pub use object::object;
 #[cfg(feature = "rest")]
 pub use text::clean;
 #[cfg(feature = "azure")]
 pub use text::reasons;
-#[cfg(feature = "rest")]
+#[cfg(any(feature = "databricks", feature = "kubernetes"))]
 pub use together::together;
