@@ -13,7 +13,7 @@ use super::sources::Sources;
 use super::store::{Held, Hooks, OnChange, Remembered, Store};
 use crate::config::ScopeName;
 use crate::provider::{Change, ErrorKind, Identity, Known, Presence, VersionSelector};
-use crate::tree::{Document, Index, SecretNode, SecretPath};
+use crate::tree::{Document, Index, KeyNames, SecretNode, SecretPath};
 
 /// Memory for names, beside that for values. Names are not secret and are not counted in `max_bytes`.
 const NAME_BYTES: u64 = 64 << 20;
@@ -48,6 +48,7 @@ pub struct Memory {
     pub(super) listings: Arc<Store<ListingKey, Index>>,
     /// A name may be a secret, a directory of secrets, both or neither.
     pub(super) presences: Arc<Store<SecretNode, Presence>>,
+    pub(super) key_names: Arc<Store<SecretNode, KeyNames>>,
     pub predictions: Arc<Predictions>,
 }
 
@@ -80,6 +81,7 @@ impl Memory {
             values: Arc::new(Store::new(max_bytes, Arc::clone(clock), runtime.clone(), hooks)),
             listings: Arc::new(Store::new(NAME_BYTES, Arc::clone(clock), runtime.clone(), Hooks::default())),
             presences: Arc::new(Store::new(NAME_BYTES, Arc::clone(clock), runtime.clone(), Hooks::default())),
+            key_names: Arc::new(Store::new(NAME_BYTES, Arc::clone(clock), runtime.clone(), Hooks::default())),
             predictions: Arc::new(Predictions::new(Arc::clone(clock), runtime.clone())),
         }
     }
@@ -107,6 +109,22 @@ impl Memory {
     pub async fn listing(&self, source: &Arc<Source>, deadline: Instant) -> Result<Held<Index>, Failure> {
         let fetch = || Arc::clone(source).list();
         self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await
+    }
+
+    /// The names of a secret's keys without its value. None where they are to be had only with it.
+    pub async fn key_names(
+        &self,
+        source: &Arc<Source>,
+        path: &SecretPath,
+        deadline: Instant,
+    ) -> Option<Held<KeyNames>> {
+        if !source.names_keys(path.name()) {
+            return None;
+        }
+        let fetch = || Arc::clone(source).keys(path.name().clone());
+        let answer = self.key_names.get(&place(source, path), &source.names(), deadline, fetch).await;
+        // The value has newer ones than what is stale.
+        answer.ok().filter(|held| !held.stale)
     }
 
     /// What is at a name: from a fresh listing where it says, else asked for. That a listing does not
@@ -224,6 +242,7 @@ impl Memory {
         self.values.sweep(|key| of(&key.at.scope, key.at.identity).map(|source| source.values()));
         self.listings.sweep(|key| of(&key.scope, key.identity).map(|source| source.names()));
         self.presences.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
+        self.key_names.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
         self.predictions.sweep(|scope| sources.own().get(scope).map(|source| source.scope.cache.iam_ttl));
     }
 
@@ -243,6 +262,7 @@ impl Memory {
                         self.presences.outdate(&place(&source, &above));
                     }
                     self.presences.outdate(&place(&source, &path));
+                    self.key_names.outdate(&place(&source, &path));
                     self.fetch_again(&source, &path);
                 }
                 Change::All => {
@@ -250,6 +270,11 @@ impl Memory {
                     for (at, _) in self.presences.entries() {
                         if of(&at) {
                             self.presences.outdate(&at);
+                        }
+                    }
+                    for (at, _) in self.key_names.entries() {
+                        if of(&at) {
+                            self.key_names.outdate(&at);
                         }
                     }
                     for (key, _) in self.values.entries() {
@@ -278,6 +303,7 @@ impl Memory {
         self.values.clear();
         self.listings.clear();
         self.presences.clear();
+        self.key_names.clear();
     }
 
     pub fn counters(&self) -> &super::store::Counters {

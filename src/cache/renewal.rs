@@ -99,6 +99,7 @@ impl Memory {
     fn forget_names(&self, below: &Below) -> (usize, usize) {
         let listings = self.listings.forget(|key, _| below.has_scope(&key.scope)).len();
         let names = self.presences.forget(|at, _| below.covers(at) || below.is_below(at)).len();
+        self.key_names.forget(|at, _| below.covers(at) || below.is_a_key_of(at));
         (listings, names)
     }
 }

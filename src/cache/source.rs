@@ -8,12 +8,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
 use super::freshness::Policy;
-use crate::config::ActsAs;
-use crate::config::Scope;
+use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
     Answer, Change, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector,
 };
-use crate::tree::{Document, Index};
+use crate::tree::{Document, Index, KeyNames};
 
 /// Calls to one provider at a time. More wait in line, within their deadline: a provider that hangs can
 /// then not collect connections and tasks without end.
@@ -119,6 +118,29 @@ impl Source {
             self.note(error);
         }
         split
+    }
+
+    /// Can the provider name a secret's keys without its value, and are those its files?
+    pub fn names_keys(&self, name: &SecretName) -> bool {
+        self.scope.format != Format::Raw && self.provider.keys(name).is_some()
+    }
+
+    /// The names of a secret's keys. Where there is no answer, a fetch has it: so that is noted nowhere.
+    pub async fn keys(self: Arc<Self>, name: SecretName) -> Result<KeyNames, Error> {
+        let Some(answer) = self.provider.keys(&name) else {
+            return Err(Error::new(ErrorKind::Denied, format!("{} names no keys without their values", self.kind())));
+        };
+        self.calls.look.fetch_add(1, Ordering::Relaxed);
+        let permitted = async {
+            let _permit = self.permits.acquire().await;
+            answer.await
+        };
+        let patience = self.patience();
+        let answer = tokio::time::timeout(patience, permitted).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::TimedOut, format!("no answer from {} within {patience:?}", self.kind())))
+        })?;
+        self.heard();
+        Ok(KeyNames::of(&answer))
     }
 
     /// What the provider's IAM is expected to say to an identity, one answer for each name.

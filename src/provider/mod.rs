@@ -76,6 +76,13 @@ pub trait Provider: Send + Sync + 'static {
     /// One version of one secret, value included.
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched>;
 
+    /// The names of the keys that the current version has, as [`Payload::keys`] would have them, without fetching a
+    /// value; None where the service does not tell keys from values. Whoever gets no answer can still fetch.
+    fn keys<'a>(&'a self, name: &'a SecretName) -> Option<Answer<'a, Vec<String>>> {
+        let _ = name;
+        None
+    }
+
     /// What may this identity do to these secrets, one answer for each, in their order? None is the identity
     /// that the scope itself has; others are asked about with its credentials.
     ///

@@ -1,7 +1,7 @@
 //! Secrets as a tree of files: names, keys, and how one becomes the other.
 //!
 //! `name` and `keys` say how names and values become files and `render` how they become one; none of
-//! them does I/O. `path`, `index` and `document` hold what a provider answered in that form, `node` names
+//! them does I/O. `path`, `index`, `key_names` and `document` hold what a provider answered in that form, `node` names
 //! every place in the tree, `inodes` numbers them, and `namespace` finds one from another.
 
 mod below;
@@ -10,6 +10,7 @@ mod document;
 mod index;
 mod inodes;
 mod json;
+mod key_names;
 pub mod keys;
 pub mod name;
 mod namespace;
@@ -24,6 +25,7 @@ pub use content::Content;
 pub use document::{Document, DocumentFile};
 pub use index::{Child, Index};
 pub use inodes::{Inodes, ROOT};
+pub use key_names::KeyNames;
 pub use name::FileName;
 pub use namespace::{Entry, Facts, Found, Namespace, of_version};
 pub use node::{Kind, Node, SecretNode, Which};

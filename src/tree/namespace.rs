@@ -47,6 +47,8 @@ pub struct Found {
 pub struct Entry {
     pub name: String,
     pub found: Found,
+    /// Only what it is called, and that it is a file: the rest of `found.facts` takes looking it up.
+    pub is_only_named: bool,
 }
 
 /// The tree over all scopes.
@@ -146,6 +148,7 @@ impl Namespace {
                 let entry = |scope: &ScopeName| Entry {
                     name: scope.to_string(),
                     found: self.directory(Node::Scope(scope.clone(), Identity::Own), Presence::NOTHING),
+                    is_only_named: false,
                 };
                 Ok(scopes.into_iter().map(entry).collect())
             }
@@ -157,8 +160,8 @@ impl Namespace {
                     entries = self.directories_in(&at.scope, at.identity, Some(&at.path), deadline).await?;
                 }
                 if here.secret != Known::No {
-                    let document = match self.document(at, &VersionSelector::Current, deadline).await {
-                        Ok(document) => document,
+                    let keys = match self.keys(at, deadline).await {
+                        Ok(keys) => keys,
                         // What is below a secret that is refused is another matter.
                         Err(refusal) if refusal.is_denied_by_provider() && !entries.is_empty() => return Ok(entries),
                         Err(refusal) => return Err(refusal),
@@ -166,7 +169,6 @@ impl Namespace {
                     // A key that is called like a child secret is hidden behind it.
                     let children: std::collections::HashSet<String> =
                         entries.iter().map(|entry| entry.name.clone()).collect();
-                    let keys = self.key_entries(at, None, &document)?;
                     entries.extend(keys.into_iter().filter(|key| !children.contains(&key.name)));
                 } else if here.children == Known::No {
                     return Err(Refusal::NoSuchEntry);
@@ -323,9 +325,29 @@ impl Namespace {
             let sure = |yes| if yes { Known::Yes } else { Known::No };
             let (secret, children) = (sure(child.is_secret), sure(child.has_children));
             let presence = Presence { secret, children, changed: child.changed };
-            Some(Entry { name: name.to_owned(), found: self.directory(node, presence) })
+            Some(Entry { name: name.to_owned(), found: self.directory(node, presence), is_only_named: false })
         });
         Ok(entries.collect())
+    }
+
+    /// The keys of the current version: from memory, else by their names where the provider tells those without the
+    /// value.
+    async fn keys(&self, at: &SecretNode, deadline: Instant) -> Result<Vec<Entry>, Refusal> {
+        let source = self.source_of(at)?;
+        if self.memory.fresh(&source, &at.path).is_none()
+            && let Some(names) = self.memory.key_names(&source, &at.path, deadline).await
+        {
+            return Ok(names.iter().map(|file| self.named(at, file)).collect());
+        }
+        let document = self.document(at, &VersionSelector::Current, deadline).await?;
+        self.key_entries(at, None, &document)
+    }
+
+    fn named(&self, at: &SecretNode, file: &FileName) -> Entry {
+        let node = Node::File(at.clone(), None, DocumentFile::Key(file.clone()));
+        let facts = Facts { kind: Kind::File, size: 0, modified: self.mounted, valid_for: Duration::ZERO };
+        let found = Found { node, facts, holds: Presence::NOTHING };
+        Entry { name: file.as_str().to_owned(), found, is_only_named: true }
     }
 
     fn key_entries(
@@ -338,7 +360,8 @@ impl Namespace {
             let file = DocumentFile::Key(key.file.clone());
             let node = Node::File(at.clone(), version.cloned(), file);
             let facts = self.file_facts(at, document, key.value.len())?;
-            Ok(Entry { name: key.file.as_str().to_owned(), found: Found { node, facts, holds: Presence::NOTHING } })
+            let found = Found { node, facts, holds: Presence::NOTHING };
+            Ok(Entry { name: key.file.as_str().to_owned(), found, is_only_named: false })
         };
         document.keys.iter().map(entry).collect()
     }

@@ -80,6 +80,10 @@ impl Fixture for Lake {
         r#"{"value":""}"#.len() as u64
     }
 
+    fn names_keys(&self) -> bool {
+        true
+    }
+
     fn has_times(&self) -> (bool, bool) {
         (true, false)
     }

@@ -66,6 +66,11 @@ pub trait Fixture {
         false
     }
 
+    /// Does the service name a secret's keys without their values?
+    fn names_keys(&self) -> bool {
+        false
+    }
+
     /// Has every call from now on go like this. False where there is nothing between the provider and the service
     /// that could: then the provider has tests of its own.
     fn set_fault(&self, _fault: Fault) -> bool {
@@ -99,6 +104,7 @@ macro_rules! contract {
             a_rotated_secret_has_a_new_version_and_value,
             older_versions_are_served_where_they_are_kept,
             a_deleted_secret_is_gone,
+            keys_that_are_named_alone_are_those_of_the_value,
             what_changes_after_it_was_listed_is_read_as_it_is_now,
             names_beyond_ascii_are_listed_looked_at_and_read,
             an_answer_that_is_slow_is_waited_for_and_one_that_never_comes_is_not,
@@ -300,6 +306,23 @@ pub async fn older_versions_are_served_where_they_are_kept(fixture: &impl Fixtur
         assert!(fixture.bytes(&fetched) == value);
         assert_eq!(&fetched.version, id);
     }
+}
+
+pub async fn keys_that_are_named_alone_are_those_of_the_value(fixture: &impl Fixture) {
+    let provider = provider(fixture);
+    let of = fixture.spell("of");
+    fixture.put(&of, MARK.as_bytes()).await;
+    let of = name(&of);
+    let Some(named) = provider.keys(&of) else { return assert!(!fixture.names_keys()) };
+    assert!(fixture.names_keys());
+    let named = named.await.unwrap();
+    let fetched = provider.fetch(&of, &VersionSelector::Current).await.unwrap();
+    let keys: Vec<_> = fetched.payload.keys.unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(named, keys);
+    let missing = name(&fixture.spell("missing"));
+    expect_error(provider.keys(&missing).expect("it names keys").await, ErrorKind::NotFound);
+    fixture.delete(of.as_str()).await;
+    expect_error(provider.keys(&of).expect("it names keys").await, ErrorKind::NotFound);
 }
 
 pub async fn a_deleted_secret_is_gone(fixture: &impl Fixture) {

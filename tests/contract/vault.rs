@@ -110,6 +110,10 @@ impl Fixture for Bao {
         false
     }
 
+    fn names_keys(&self) -> bool {
+        self.kv == KvVersion::Two
+    }
+
     fn has_times(&self) -> (bool, bool) {
         (self.kv == KvVersion::Two, false)
     }

@@ -40,6 +40,7 @@ mod environment;
 mod gcp;
 #[cfg(feature = "aws")]
 mod interrupts;
+mod keys_by_name;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 #[cfg(feature = "aws")]

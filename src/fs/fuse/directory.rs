@@ -14,7 +14,7 @@ pub fn names(operations: &Operations, directory: &Directory, ino: u64, offset: u
     for (index, entry) in from(&directory.entries, offset) {
         let fits = match entry {
             None => answer.add(ino, after(index), Kind::Directory, OsStr::new(dot(index))),
-            Some(Entry { name, found }) => {
+            Some(Entry { name, found, .. }) => {
                 answer.add(operations.inodes.number(&found.node), after(index), found.facts.kind, name.as_ref())
             }
         };
@@ -31,8 +31,13 @@ pub fn all(operations: &Operations, directory: &Directory, ino: u64, offset: u64
     let mut given = Vec::new();
     for (index, entry) in from(&directory.entries, offset) {
         let fits = match entry {
-            None => answer.add_unknown(ino, after(index), OsStr::new(dot(index))),
-            Some(Entry { name, found }) => {
+            None => answer.add_unknown(ino, after(index), Kind::Directory, OsStr::new(dot(index))),
+            // Whoever wants to know more looks it up.
+            Some(Entry { name, found, is_only_named: true }) => {
+                let number = operations.inodes.number(&found.node);
+                answer.add_unknown(number, after(index), found.facts.kind, name.as_ref())
+            }
+            Some(Entry { name, found, is_only_named: false }) => {
                 let attributes = operations.remember_aged(found, directory.age());
                 given.push(attributes.ino);
                 answer.add_known(&attributes, after(index), name.as_ref())
@@ -40,7 +45,7 @@ pub fn all(operations: &Operations, directory: &Directory, ino: u64, offset: u64
         };
         if !fits {
             // Not given to the kernel after all.
-            if entry.is_some()
+            if entry.is_some_and(|entry| !entry.is_only_named)
                 && let Some(number) = given.pop()
             {
                 operations.forget(number, 1);

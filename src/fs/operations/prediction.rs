@@ -22,6 +22,11 @@ impl Operations {
                     return self.predict_for_others(node);
                 }
                 self.ask_behind(node, Identity::Own, secrets());
+                if let Node::Directory(at) = node
+                    && entries.iter().any(|entry| entry.is_only_named)
+                {
+                    self.ask_behind(node, Identity::Own, std::iter::once(&at.path));
+                }
                 for identity in self.others(node) {
                     self.ask_behind(node, identity, secrets());
                 }

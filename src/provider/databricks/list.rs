@@ -57,3 +57,9 @@ pub(super) async fn keys(shared: &Arc<Shared>, name: &ScopeName) -> Result<Vec<E
     }
     value::entries(&call, &reply.body)
 }
+
+/// As [`keys`], by their names alone.
+pub(super) async fn key_names(shared: &Arc<Shared>, name: &SecretName) -> Result<Vec<String>, Error> {
+    let entries = keys(shared, &ScopeName::new(&shared.settings.prefix, name)?).await?;
+    Ok(entries.into_iter().map(|entry| entry.key).collect())
+}

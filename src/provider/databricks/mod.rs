@@ -94,6 +94,10 @@ impl Provider for Databricks {
         self.in_time(fetch::fetch(&self.shared, name, version))
     }
 
+    fn keys<'a>(&'a self, name: &'a SecretName) -> Option<Answer<'a, Vec<String>>> {
+        Some(self.in_time(list::key_names(&self.shared, name)))
+    }
+
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         match identity {
             // Many names are many calls, each with a deadline of its own: the cache has more patience here.

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod fetch;
 mod keeper;
+mod keys;
 mod leased;
 mod list;
 mod look;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector, says_nothing_of};
-use crate::config::{ActsAs, VaultEngine, VaultSettings};
+use crate::config::{ActsAs, KvVersion, VaultEngine, VaultSettings};
 
 /// One mount of one server, below one prefix.
 pub struct Vault {
@@ -123,6 +124,14 @@ impl Provider for Vault {
         match self.shared.settings.engine {
             VaultEngine::Kv(kv) => self.in_time(fetch::fetch(&self.shared, kv, name, version)),
             VaultEngine::Leased(engine) => self.in_time(leased::fetch(&self.shared, engine, name, version)),
+        }
+    }
+
+    fn keys<'a>(&'a self, name: &'a SecretName) -> Option<Answer<'a, Vec<String>>> {
+        match self.shared.settings.engine {
+            VaultEngine::Kv(KvVersion::Two) => Some(self.in_time(keys::keys(&self.shared, name))),
+            // An engine that leases makes an account for each question.
+            VaultEngine::Kv(KvVersion::One) | VaultEngine::Leased(_) => None,
         }
     }
 

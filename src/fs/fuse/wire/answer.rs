@@ -136,8 +136,8 @@ impl Entries {
 
     /// As [`Entries::add`], among entries that tell all: the kernel is told nothing more of this one.
     #[must_use]
-    pub fn add_unknown(&mut self, ino: u64, next: u64, name: &OsStr) -> bool {
-        self.put(&[0; ENTRY], ino, next, Kind::Directory, name)
+    pub fn add_unknown(&mut self, ino: u64, next: u64, kind: Kind, name: &OsStr) -> bool {
+        self.put(&[0; ENTRY], ino, next, kind, name)
     }
 
     fn put(&mut self, before: &[u8], ino: u64, next: u64, kind: Kind, name: &OsStr) -> bool {
