@@ -97,6 +97,7 @@ macro_rules! contract {
             an_empty_scope_lists_nothing,
             a_listing_has_every_secret_once,
             a_thousand_secrets_are_listed,
+            a_listing_has_what_stays_whatever_goes_between_its_pages,
             a_look_tells_the_secret_from_what_is_below_it,
             a_value_comes_back_byte_for_byte,
             an_empty_value_is_a_value,
@@ -196,6 +197,30 @@ pub async fn a_thousand_secrets_are_listed(fixture: &impl Fixture) {
     fixture.put_all(&expected, &marked("value")).await;
     let provider = provider(fixture);
     assert_eq!(names(&*provider).await, expected);
+}
+
+/// More than one page holds, wherever there are pages.
+pub async fn a_listing_has_what_stays_whatever_goes_between_its_pages(fixture: &impl Fixture) {
+    let all: Vec<String> = (0..600).map(|n| fixture.spell(&format!("many/s{n:04}"))).collect();
+    fixture.put_all(&all, &marked("value")).await;
+    let provider = provider(fixture);
+    let going: Vec<_> = all.iter().step_by(60).collect();
+    // Each page then takes longer than taking some of them away.
+    fixture.set_fault(Fault::Delay(Duration::from_millis(100)));
+    let listing = tokio::spawn({
+        let provider = Arc::clone(&provider);
+        async move { names(&*provider).await }
+    });
+    for name in &going {
+        fixture.delete(name).await;
+    }
+    fixture.set_fault(Fault::Pass);
+    let listed = listing.await.expect("a listing");
+    let missing: Vec<_> = all.iter().filter(|name| !going.contains(name) && !listed.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(listed.iter().all(|name| all.contains(name)));
+    let left = names(&*provider).await;
+    assert!(going.iter().all(|name| !left.contains(name)));
 }
 
 pub async fn a_look_tells_the_secret_from_what_is_below_it(fixture: &impl Fixture) {

@@ -54,6 +54,7 @@ mod never_block;
 mod parameter_store;
 mod readers;
 mod refresh;
+mod rotated_while_cached;
 mod rotation;
 mod scarcity;
 mod signals;
