@@ -22,11 +22,14 @@ pub(super) async fn find(file: Option<&Path>) -> Result<Granted, Error> {
                 })?;
                 return Ok(Granted { token: Secret::copy_from(word)?, lease: None, file: None });
             }
-            home().filter(|path| path.exists()).ok_or_else(|| {
-                let text = "no Vault token: set `auth` in the scope, VAULT_TOKEN, or log in with `bao login` or `vault \
-                            login`, which write ~/.vault-token";
-                Error::new(ErrorKind::CredentialsRejected, text)
-            })?
+            match home() {
+                Some(path) if rest::stamp(&path).await.is_some() => path,
+                Some(_) | None => {
+                    let text = "no Vault token: set `auth` in the scope, VAULT_TOKEN, or log in with `bao login` or \
+                                `vault login`, which write ~/.vault-token";
+                    return Err(Error::new(ErrorKind::CredentialsRejected, text));
+                }
+            }
         }
     };
     let what = if file.is_some() { "token_file" } else { "the token file" };
