@@ -207,18 +207,6 @@ fn a_proxy_is_not_given_what_is_not_encrypted() {
 }
 
 #[test]
-fn no_redirect_takes_the_token_along() {
-    run(test_name!(), async |lake| {
-        let elsewhere = FaultProxy::start(lake.workspace.address());
-        let place = format!("Location: {}/login.html?next={MARK}", elsewhere.url());
-        let fault = Fault::Answer { status: 302, headers: vec![place], body: String::new() };
-        let error = all_fail(&*with_fault(&lake, fault).await, ErrorKind::Unreachable).await;
-        assert!(error.detail.contains("login.html"), "{error}");
-        assert_eq!(elsewhere.all_calls(), 0);
-    });
-}
-
-#[test]
 fn a_server_is_trusted_by_the_ca_file_and_by_nothing_else() {
     run(test_name!(), async |lake| {
         lake.put("db", MARK.as_bytes()).await;

@@ -191,18 +191,6 @@ fn an_answer_far_over_the_limit_is_too_large() {
 }
 
 #[test]
-fn no_redirect_is_followed() {
-    run(test_name!(), async |google| {
-        let elsewhere = FaultProxy::start(google.server.address());
-        let headers = vec![format!("Location: {}/elsewhere", elsewhere.url())];
-        let provider = with_fault(&google, Fault::Answer { status: 302, headers, body: String::new() }).await;
-        let error = all_fail(&*provider, ErrorKind::Unreachable).await;
-        assert!(error.detail.contains("elsewhere"), "{error}");
-        assert_eq!(elsewhere.all_calls(), 0);
-    });
-}
-
-#[test]
 fn a_file_of_credentials_that_is_none_is_refused_and_never_waited_for() {
     use std::os::unix::fs::PermissionsExt;
 

@@ -147,18 +147,6 @@ fn peak_memory() -> u64 {
 }
 
 #[test]
-fn a_redirect_is_not_followed_with_the_token() {
-    run(test_name!(), async |kube| {
-        let elsewhere = crate::support::fault_proxy::FaultProxy::start(kube.cluster.address());
-        let headers = vec![format!("Location: {}/{}", elsewhere.url(), secrets("/prod-db"))];
-        let provider = with_fault(&kube, Fault::Answer { status: 307, headers, body: String::new() }).await;
-        let error = all_fail(&*provider, ErrorKind::Unreachable).await;
-        assert!(error.detail.contains(&elsewhere.url()), "{error}");
-        assert_eq!(elsewhere.all_calls(), 0);
-    });
-}
-
-#[test]
 fn a_server_that_another_authority_vouches_for_is_not_spoken_to() {
     run(test_name!(), async |kube| {
         kube.put("db", MARK.as_bytes()).await;

@@ -8,7 +8,7 @@ use hushfs::provider::{
     Error, ErrorKind, Fetched, Known, Listing, Presence, Provider, SecretName, VersionSelector, registry,
 };
 
-use crate::support::fault_proxy::Fault;
+use crate::support::fault_proxy::{Fault, FaultProxy};
 
 /// In every value of these tests, so that an error's text can be searched for it.
 pub const MARK: &str = "marked-7c1f2e";
@@ -110,6 +110,7 @@ macro_rules! contract {
             names_beyond_ascii_are_listed_looked_at_and_read,
             an_answer_that_is_slow_is_waited_for_and_one_that_never_comes_is_not,
             what_goes_wrong_on_the_way_is_what_it_is_and_never_an_absence,
+            no_redirect_takes_the_credentials_along,
             credentials_that_are_not_taken_are_credentials_rejected,
             a_value_over_the_limit_is_too_large,
             odd_names_are_answered_and_never_a_panic,
@@ -461,6 +462,26 @@ pub async fn what_goes_wrong_on_the_way_is_what_it_is_and_never_an_absence(fixtu
     fixture.set_fault(Fault::Pass);
     assert!(fixture.bytes(&current(&*provider, "db").await) == marked("value"), "it recovers");
     assert_eq!(names(&*provider).await, ["db"]);
+}
+
+pub async fn no_redirect_takes_the_credentials_along(fixture: &impl Fixture) {
+    fixture.put("db", &marked("value")).await;
+    let provider = provider(fixture);
+    // It would take every call, and says how many there were.
+    let elsewhere = FaultProxy::start(std::net::SocketAddr::from(([127, 0, 0, 1], 9)));
+    for status in [301, 302, 307, 308] {
+        let headers = vec![format!("Location: {}/elsewhere", elsewhere.url())];
+        if !fixture.set_fault(Fault::Answer { status, headers, body: String::new() }) {
+            return;
+        }
+        let db = name("db");
+        let fetched = provider.fetch(&db, &VersionSelector::Current).await;
+        for error in [fetched.err(), provider.list().await.err(), provider.look(&db).await.err()] {
+            let error = error.unwrap_or_else(|| panic!("{status} is an answer"));
+            assert!(matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Malformed), "{error}");
+        }
+    }
+    assert_eq!(elsewhere.all_calls(), 0);
 }
 
 pub async fn credentials_that_are_not_taken_are_credentials_rejected(fixture: &impl Fixture) {
