@@ -9,7 +9,7 @@ use crate::provider::Identity;
 use super::picture::GroupDirectory;
 use super::policy::{Match, Principal, Subject};
 
-/// Whom `[[identity]]` number `index` fits cannot be told from the others.
+/// Whom the `[[identity]]` at `index` fits, counted from 0 in reading order, cannot be told from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Doubt {
     pub index: usize,
@@ -35,6 +35,13 @@ impl Assignment {
         Self(identities)
     }
 
+    /// Each known by its place in the list.
+    #[cfg(test)]
+    pub fn numbered(mut identities: Vec<IdentitySettings>) -> Self {
+        identities.iter_mut().enumerate().for_each(|(number, settings)| settings.number = number);
+        Self(identities)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -42,24 +49,29 @@ impl Assignment {
     pub fn settings(&self, identity: Identity) -> Option<&IdentitySettings> {
         match identity {
             Identity::Own => None,
-            Identity::Other { index, .. } => self.0.get(index),
+            Identity::Other { number, .. } => self.0.iter().find(|settings| settings.number == number),
         }
+    }
+
+    /// The one at a place in reading order.
+    pub fn at(&self, Doubt { index }: Doubt) -> Option<&IdentitySettings> {
+        self.0.get(index)
     }
 
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
         self.0.iter().flat_map(|settings| &settings.principals)
     }
 
-    /// Those of a scope, each with its number.
-    pub fn in_scope(&self, scope: &ScopeName) -> impl Iterator<Item = (usize, &IdentitySettings)> {
-        self.0.iter().enumerate().filter(move |(_, settings)| settings.scopes.contains(scope))
+    /// Those of a scope.
+    pub fn in_scope(&self, scope: &ScopeName) -> impl Iterator<Item = &IdentitySettings> {
+        self.0.iter().filter(move |settings| settings.scopes.contains(scope))
     }
 
     /// As whom the scope's provider is asked for the caller.
     pub fn of(&self, subject: &Subject<'_>, scope: &ScopeName) -> Result<Identity, Doubt> {
-        for (index, settings) in self.in_scope(scope) {
+        for (index, settings) in self.0.iter().enumerate().filter(|(_, it)| it.scopes.contains(scope)) {
             match settings.matches(subject) {
-                Match::Yes => return Ok(identity(index, settings, Some(subject.uid))),
+                Match::Yes => return Ok(identity(settings, Some(subject.uid))),
                 Match::No => {}
                 Match::Unknown => return Err(Doubt { index }),
             }
@@ -74,10 +86,10 @@ impl Assignment {
             Someone::Member(_) | Someone::Other => None,
         };
         let mut possible = Vec::new();
-        for (index, settings) in self.in_scope(scope) {
+        for settings in self.in_scope(scope) {
             let fits: Vec<Match> = settings.principals.iter().map(|principal| someone.is(principal)).collect();
             if fits.iter().any(|fit| *fit != Match::No) {
-                possible.push(identity(index, settings, user));
+                possible.push(identity(settings, user));
             }
             if fits.contains(&Match::Yes) {
                 return possible;
@@ -90,7 +102,7 @@ impl Assignment {
     /// Users with whom it may be another matter than with the others of their groups: those that a scope's
     /// identities name, and the members of the groups that they name.
     pub fn users_in(&self, scope: &ScopeName, directory: &dyn GroupDirectory) -> Vec<u32> {
-        let principals = self.in_scope(scope).flat_map(|(_, settings)| &settings.principals);
+        let principals = self.in_scope(scope).flat_map(|settings| &settings.principals);
         let users = principals.flat_map(|principal| match principal {
             Principal::User(uid) => vec![*uid],
             Principal::Group(gid) => directory.members_of(*gid),
@@ -105,13 +117,13 @@ impl Assignment {
 
     /// Groups that a scope's identities name.
     pub fn groups_in(&self, scope: &ScopeName) -> impl Iterator<Item = u32> {
-        let principals = self.in_scope(scope).flat_map(|(_, settings)| &settings.principals);
+        let principals = self.in_scope(scope).flat_map(|settings| &settings.principals);
         principals.filter_map(|principal| if let Principal::Group(gid) = principal { Some(*gid) } else { None })
     }
 }
 
-fn identity(index: usize, settings: &IdentitySettings, user: Option<u32>) -> Identity {
-    Identity::Other { index, user: user.filter(|_| settings.acts_as.names_the_user()) }
+fn identity(settings: &IdentitySettings, user: Option<u32>) -> Identity {
+    Identity::Other { number: settings.number, user: user.filter(|_| settings.acts_as.names_the_user()) }
 }
 
 impl IdentitySettings {
@@ -148,6 +160,7 @@ mod tests {
 
     fn settings(principals: Vec<Principal>, session_name: &str) -> IdentitySettings {
         IdentitySettings {
+            number: 0,
             principals,
             scopes: vec![scope("prod")],
             acts_as: ActsAs::AwsRole(IdentityRole {
@@ -170,14 +183,14 @@ mod tests {
 
     #[test]
     fn the_first_that_fits_counts_and_else_it_is_the_scopes_own() {
-        let assignment = Assignment::new(vec![
+        let assignment = Assignment::numbered(vec![
             settings(vec![Principal::Group(50)], "{host}"),
             settings(vec![Principal::User(1000), Principal::Group(60)], "{uid}"),
         ]);
-        let first = Identity::Other { index: 0, user: None };
+        let first = Identity::Other { number: 0, user: None };
         assert_eq!(of(&assignment, 1000, &[50], true), Ok(first));
-        assert_eq!(of(&assignment, 1000, &[7], true), Ok(Identity::Other { index: 1, user: Some(1000) }));
-        assert_eq!(of(&assignment, 1001, &[60], true), Ok(Identity::Other { index: 1, user: Some(1001) }));
+        assert_eq!(of(&assignment, 1000, &[7], true), Ok(Identity::Other { number: 1, user: Some(1000) }));
+        assert_eq!(of(&assignment, 1001, &[60], true), Ok(Identity::Other { number: 1, user: Some(1001) }));
         assert_eq!(of(&assignment, 1001, &[7], true), Ok(Identity::Own));
         let subject = Subject { uid: 1000, groups: &[50], groups_complete: true, evidence: &NoEvidence };
         assert_eq!(assignment.of(&subject, &scope("test")), Ok(Identity::Own), "another scope");
@@ -186,25 +199,26 @@ mod tests {
     #[test]
     fn what_cannot_be_known_of_a_caller_gives_them_no_identity_at_all() {
         let unit = Principal::parse("unit:a.service", &crate::access::policy::NoAccounts).unwrap();
-        let assignment = Assignment::new(vec![settings(vec![unit], "x"), settings(vec![Principal::Everyone], "x")]);
+        let assignment =
+            Assignment::numbered(vec![settings(vec![unit], "x"), settings(vec![Principal::Everyone], "x")]);
         assert_eq!(of(&assignment, 1000, &[50], true), Err(Doubt { index: 0 }));
-        let assignment = Assignment::new(vec![settings(vec![Principal::Group(50)], "x")]);
+        let assignment = Assignment::numbered(vec![settings(vec![Principal::Group(50)], "x")]);
         assert_eq!(of(&assignment, 1000, &[7], false), Err(Doubt { index: 0 }));
-        assert_eq!(of(&assignment, u32::MAX, &[50], true), Ok(Identity::Other { index: 0, user: None }));
-        let assignment = Assignment::new(vec![settings(vec![Principal::Everyone], "x")]);
+        assert_eq!(of(&assignment, u32::MAX, &[50], true), Ok(Identity::Other { number: 0, user: None }));
+        let assignment = Assignment::numbered(vec![settings(vec![Principal::Everyone], "x")]);
         assert_eq!(of(&assignment, u32::MAX, &[50], true), Err(Doubt { index: 0 }));
     }
 
     #[test]
     fn whoever_may_be_meant_is_shown_as_possible() {
-        let assignment = Assignment::new(vec![
+        let assignment = Assignment::numbered(vec![
             settings(vec![Principal::Group(50)], "x"),
             settings(vec![Principal::User(1000)], "x"),
             settings(vec![Principal::Group(60)], "x"),
         ]);
         let possible = |someone| {
             let found = assignment.possible(someone, &scope("prod"));
-            found.iter().map(|it| if let Identity::Other { index, .. } = it { *index } else { 9 }).collect::<Vec<_>>()
+            found.iter().map(|it| if let Identity::Other { number, .. } = it { *number } else { 9 }).collect::<Vec<_>>()
         };
         assert_eq!(possible(Someone::User(1000, &[60])), [1]);
         assert_eq!(possible(Someone::User(1001, &[])), [9]);

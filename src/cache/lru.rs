@@ -5,7 +5,7 @@
 //! cell that is emptied the moment moka lets go of it; what lingers is an empty cell.
 
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 struct Cell<V> {
     value: Mutex<Option<Arc<V>>>,
@@ -25,7 +25,9 @@ impl<V> Cell<V> {
 }
 
 /// See the module.
-pub struct Lru<K, V> {
+pub struct Lru<K, V>(RwLock<Limited<K, V>>);
+
+struct Limited<K, V> {
     cells: moka::sync::Cache<K, Arc<Cell<V>>>,
     most: u64,
 }
@@ -36,48 +38,88 @@ where
     V: Send + Sync + 'static,
 {
     pub fn new(most: u64) -> Self {
+        Self(RwLock::new(Self::limited(most)))
+    }
+
+    /// Holds another limit from now on.
+    pub fn limit(&self, most: u64) {
+        let mut limited = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let new = Self::limited(most);
+        for (key, cell) in &limited.cells {
+            if u64::from(cell.weight) > most {
+                cell.empty();
+            } else {
+                new.cells.insert((*key).clone(), cell);
+            }
+        }
+        new.cells.run_pending_tasks();
+        *limited = new;
+    }
+
+    pub fn most(&self) -> u64 {
+        self.read().most
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Limited<K, V>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limited(most: u64) -> Limited<K, V> {
         let cells = moka::sync::Cache::builder()
             .max_capacity(most)
             .weigher(|_, cell: &Arc<Cell<V>>| cell.weight)
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .eviction_listener(|_, cell, _| cell.empty())
             .build();
-        Self { cells, most }
+        Limited { cells, most }
     }
 
     /// What is there; a use.
     pub fn get(&self, key: &K) -> Option<Arc<V>> {
-        self.cells.get(key)?.look()
+        self.read().cells.get(key)?.look()
     }
 
     /// Puts a value in the place of what was there. One that is heavier than the limit is not kept.
     pub fn insert(&self, key: K, value: V, weight: u64) {
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
-        if u64::from(weight) > self.most {
-            return self.remove(&key);
+        let limited = self.read();
+        if u64::from(weight) > limited.most {
+            return limited.remove(&key);
         }
-        self.cells.insert(key, Arc::new(Cell { value: Mutex::new(Some(Arc::new(value))), weight }));
+        limited.cells.insert(key, Arc::new(Cell { value: Mutex::new(Some(Arc::new(value))), weight }));
         // The limit holds now, not when there is time.
-        self.cells.run_pending_tasks();
+        limited.cells.run_pending_tasks();
     }
 
     pub fn remove(&self, key: &K) {
-        self.cells.invalidate(key);
-        self.cells.run_pending_tasks();
+        self.read().remove(key);
     }
 
     pub fn clear(&self) {
-        for (_, cell) in &self.cells {
+        let limited = self.read();
+        for (_, cell) in &limited.cells {
             cell.empty();
         }
-        self.cells.invalidate_all();
-        self.cells.run_pending_tasks();
+        limited.cells.invalidate_all();
+        limited.cells.run_pending_tasks();
     }
 
     /// What is there now and is wanted; not a use.
     pub fn entries(&self, wanted: impl Fn(&K, &V) -> bool) -> Vec<(K, Arc<V>)> {
-        let there = self.cells.iter().filter_map(|(key, cell)| Some(((*key).clone(), cell.look()?)));
+        let limited = self.read();
+        let there = limited.cells.iter().filter_map(|(key, cell)| Some(((*key).clone(), cell.look()?)));
         there.filter(|(key, value)| wanted(key, value)).collect()
+    }
+}
+
+impl<K, V> Limited<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn remove(&self, key: &K) {
+        self.cells.invalidate(key);
+        self.cells.run_pending_tasks();
     }
 }
 
@@ -119,6 +161,25 @@ mod tests {
         assert_eq!(lru.entries(|_, _| true).len(), 2);
         lru.clear();
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn another_limit_holds_at_once_and_what_is_let_go_of_is_dropped() {
+        let lru = Lru::new(10);
+        let value = Arc::new(());
+        for key in 1..=5 {
+            lru.insert(key, Arc::clone(&value), 2);
+        }
+        lru.insert(9, Arc::clone(&value), 0);
+        lru.limit(5);
+        assert_eq!(lru.most(), 5);
+        let left = lru.entries(|_, _| true).len();
+        assert_eq!((left, Arc::strong_count(&value)), (3, left + 1));
+        lru.limit(1);
+        assert_eq!(Arc::strong_count(&value), 2);
+        lru.limit(100);
+        lru.insert(7, Arc::clone(&value), 99);
+        assert_eq!(Arc::strong_count(&value), 3);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::freshness::{Failure, Good, Kept, Policy, Verdict};
 use super::predictions::Predictions;
-use super::source::Source;
+use super::source::{Generation, Source};
 use super::sources::Sources;
 use super::store::{Held, Hooks, OnChange, Remembered, Store};
 use crate::config::ScopeName;
@@ -21,6 +21,7 @@ const NAME_BYTES: u64 = 64 << 20;
 /// A version of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ValueKey {
+    pub generation: Generation,
     /// The secret, as the identity sees it that it was fetched with.
     pub at: SecretNode,
     pub version: VersionSelector,
@@ -29,8 +30,16 @@ pub struct ValueKey {
 /// A listing: what an identity was told of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ListingKey {
+    pub generation: Generation,
     pub scope: ScopeName,
     pub identity: Identity,
+}
+
+/// A name: what an identity was told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NameKey {
+    pub generation: Generation,
+    pub at: SecretNode,
 }
 
 /// A secret whose value is now another, or gone.
@@ -47,8 +56,8 @@ pub struct Memory {
     pub(super) values: Arc<Store<ValueKey, Document>>,
     pub(super) listings: Arc<Store<ListingKey, Index>>,
     /// A name may be a secret, a directory of secrets, both or neither.
-    pub(super) presences: Arc<Store<SecretNode, Presence>>,
-    pub(super) key_names: Arc<Store<SecretNode, KeyNames>>,
+    pub(super) presences: Arc<Store<NameKey, Presence>>,
+    pub(super) key_names: Arc<Store<NameKey, KeyNames>>,
     pub predictions: Arc<Predictions>,
 }
 
@@ -94,7 +103,7 @@ impl Memory {
         version: &VersionSelector,
         deadline: Instant,
     ) -> Result<Held<Document>, Failure> {
-        let key = ValueKey { at: place(source, path), version: version.clone() };
+        let key = value_key(source, path, version.clone());
         let policy = source.values();
         if let VersionSelector::Named(id) = version
             && let Some(good) = self.version_in_memory(&key, id, &policy)
@@ -122,7 +131,7 @@ impl Memory {
             return None;
         }
         let fetch = || Arc::clone(source).keys(path.name().clone());
-        let answer = self.key_names.get(&place(source, path), &source.names(), deadline, fetch).await;
+        let answer = self.key_names.get(&name_key(source, path), &source.names(), deadline, fetch).await;
         // The value has newer ones than what is stale.
         answer.ok().filter(|held| !held.stale)
     }
@@ -139,7 +148,7 @@ impl Memory {
             return Ok(presence);
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
-        let answer = self.presences.get(&place(source, path), &source.names(), deadline, fetch).await;
+        let answer = self.presences.get(&name_key(source, path), &source.names(), deadline, fetch).await;
         self.presence_of(source, path, answer)
     }
 
@@ -150,7 +159,7 @@ impl Memory {
             return Some(Ok(presence));
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
-        let answer = self.presences.get_now(&place(source, path), &source.names(), fetch)?;
+        let answer = self.presences.get_now(&name_key(source, path), &source.names(), fetch)?;
         Some(self.presence_of(source, path, answer))
     }
 
@@ -175,8 +184,9 @@ impl Memory {
                 let listing = self.listings.peek_servable(&listing_key(source), &source.names());
                 let presence = listing.map(|listing| listing.value.presence(path));
                 // A value that was fetched is younger than a listing that does not have it.
-                let unlisted =
-                    |presence: &Presence| presence.is_nothing() && self.current(&place(source, path)).is_some();
+                let unlisted = |presence: &Presence| {
+                    presence.is_nothing() && self.current(source.generation, &place(source, path)).is_some()
+                };
                 presence.filter(|presence| !unlisted(presence)).ok_or(failure)
             }
             Err(failure) => Err(failure),
@@ -185,38 +195,37 @@ impl Memory {
 
     /// The current value, if memory holds one that is within its ttl.
     pub fn fresh(&self, source: &Source, path: &SecretPath) -> Option<Good<Document>> {
-        self.values.peek_fresh(&current(&place(source, path)), &source.values())
+        self.values.peek_fresh(&value_key(source, path, VersionSelector::Current), &source.values())
     }
 
     /// The current value, if memory holds one.
-    pub fn current(&self, at: &SecretNode) -> Option<Good<Document>> {
-        self.values.peek(&current(at))
+    pub fn current(&self, generation: Generation, at: &SecretNode) -> Option<Good<Document>> {
+        self.values.peek(&current(generation, at))
     }
 
-    /// Does the provider give this version to the identity that `at` is seen by? As far as a fetch has told, and
+    /// Does the provider give this version to the identity that it is seen by? As far as a fetch has told, and
     /// for as long as that is believed.
-    pub fn is_readable(&self, at: &SecretNode, version: &VersionSelector, policy: &Policy) -> Known {
-        let key = ValueKey { at: at.clone(), version: version.clone() };
-        match version {
-            VersionSelector::Named(id) if self.version_in_memory(&key, id, policy).is_some() => Known::Yes,
-            _ => told(&self.values, &key, policy),
+    pub fn is_readable(&self, key: &ValueKey, policy: &Policy) -> Known {
+        match &key.version {
+            VersionSelector::Named(id) if self.version_in_memory(key, id, policy).is_some() => Known::Yes,
+            _ => told(&self.values, key, policy),
         }
     }
 
     /// As [`Memory::is_readable`], of listing the scope.
-    pub fn is_listable(&self, scope: &ScopeName, identity: Identity, policy: &Policy) -> Known {
-        told(&self.listings, &ListingKey { scope: scope.clone(), identity }, policy)
+    pub fn is_listable(&self, key: &ListingKey, policy: &Policy) -> Known {
+        told(&self.listings, key, policy)
     }
 
     /// When a value was last fetched, or refused, and what came of it: for people.
-    pub fn last_fetch(&self, at: &SecretNode) -> Option<Arc<Kept<Document>>> {
-        self.values.last(&current(at))
+    pub fn last_fetch(&self, generation: Generation, at: &SecretNode) -> Option<Arc<Kept<Document>>> {
+        self.values.last(&current(generation, at))
     }
 
     /// What is known of a name without asking anyone.
     pub fn known_presence(&self, source: &Source, path: &SecretPath) -> Option<Presence> {
         self.listed(source, path).or_else(|| {
-            let known = self.presences.peek_fresh(&place(source, path), &source.names())?;
+            let known = self.presences.peek_fresh(&name_key(source, path), &source.names())?;
             Some(Presence::clone(&known.value))
         })
     }
@@ -238,12 +247,30 @@ impl Memory {
 
     /// Wipes what is past any use. To be called on a timer.
     pub fn sweep(&self, sources: &Sources) {
-        let of = |scope: &ScopeName, identity| sources.known(scope, identity);
-        self.values.sweep(|key| of(&key.at.scope, key.at.identity).map(|source| source.values()));
-        self.listings.sweep(|key| of(&key.scope, key.identity).map(|source| source.names()));
-        self.presences.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
-        self.key_names.sweep(|at| of(&at.scope, at.identity).map(|source| source.names()));
-        self.predictions.sweep(|scope| sources.own().get(scope).map(|source| source.scope.cache.iam_ttl));
+        let of = |generation, scope: &ScopeName, identity| {
+            sources.known(scope, identity).filter(|source| source.generation == generation)
+        };
+        self.values.sweep(|key| of(key.generation, &key.at.scope, key.at.identity).map(|source| source.values()));
+        self.listings.sweep(|key| of(key.generation, &key.scope, key.identity).map(|source| source.names()));
+        self.presences.sweep(|key| of(key.generation, &key.at.scope, key.at.identity).map(|source| source.names()));
+        self.key_names.sweep(|key| of(key.generation, &key.at.scope, key.at.identity).map(|source| source.names()));
+        self.predictions.sweep(|generation, scope| {
+            let own = of(generation, scope, Identity::Own);
+            own.map(|source| source.scope.cache.iam_ttl)
+        });
+    }
+
+    /// Forgets and wipes what nobody can ask for any more since another configuration holds, and what is on its way.
+    pub fn retire(&self, sources: &Sources) {
+        let is_of_now = |generation, scope: &ScopeName, identity| {
+            let own = sources.own().get(scope).filter(|own| own.generation == generation);
+            own.is_some() && sources.may_be_seen_by(scope, identity)
+        };
+        self.values.forget(|key, _| !is_of_now(key.generation, &key.at.scope, key.at.identity));
+        self.listings.forget(|key, _| !is_of_now(key.generation, &key.scope, key.identity));
+        self.presences.forget(|key, _| !is_of_now(key.generation, &key.at.scope, key.at.identity));
+        self.key_names.forget(|key, _| !is_of_now(key.generation, &key.at.scope, key.at.identity));
+        self.predictions.retire(is_of_now);
     }
 
     /// A scope's provider has told of a change: what is remembered of it, under whichever identity, is asked for anew
@@ -259,26 +286,28 @@ impl Memory {
                     // What is in a folder makes the folder.
                     let above = path.as_str().match_indices('/').filter_map(|(end, _)| path.as_str().get(..end));
                     for above in above.filter_map(SecretPath::parse) {
-                        self.presences.outdate(&place(&source, &above));
+                        self.presences.outdate(&name_key(&source, &above));
                     }
-                    self.presences.outdate(&place(&source, &path));
-                    self.key_names.outdate(&place(&source, &path));
+                    self.presences.outdate(&name_key(&source, &path));
+                    self.key_names.outdate(&name_key(&source, &path));
                     self.fetch_again(&source, &path);
                 }
                 Change::All => {
-                    let of = |at: &SecretNode| at.scope == *scope && at.identity == source.identity;
-                    for (at, _) in self.presences.entries() {
-                        if of(&at) {
-                            self.presences.outdate(&at);
+                    let of = |generation, at: &SecretNode| {
+                        generation == source.generation && at.scope == *scope && at.identity == source.identity
+                    };
+                    for (key, _) in self.presences.entries() {
+                        if of(key.generation, &key.at) {
+                            self.presences.outdate(&key);
                         }
                     }
-                    for (at, _) in self.key_names.entries() {
-                        if of(&at) {
-                            self.key_names.outdate(&at);
+                    for (key, _) in self.key_names.entries() {
+                        if of(key.generation, &key.at) {
+                            self.key_names.outdate(&key);
                         }
                     }
                     for (key, _) in self.values.entries() {
-                        if of(&key.at) && key.version == VersionSelector::Current {
+                        if of(key.generation, &key.at) && key.version == VersionSelector::Current {
                             self.fetch_again(&source, &key.at.path);
                         }
                     }
@@ -288,14 +317,22 @@ impl Memory {
     }
 
     fn fetch_again(&self, source: &Arc<Source>, path: &SecretPath) {
-        let at = place(source, path);
-        self.values.outdate(&ValueKey { at: at.clone(), version: VersionSelector::Previous });
-        let key = current(&at);
+        self.values.outdate(&value_key(source, path, VersionSelector::Previous));
+        let key = value_key(source, path, VersionSelector::Current);
         self.values.outdate(&key);
         if self.values.peek(&key).is_some() {
             let fetch = || Arc::clone(source).fetch(path.name().clone(), VersionSelector::Current);
             let _ = self.values.get_now(&key, &source.values(), fetch);
         }
+    }
+
+    /// How many bytes of values may be kept from now on; what is too much goes.
+    pub fn limit(&self, max_bytes: u64) {
+        self.values.limit(max_bytes);
+    }
+
+    pub fn max_bytes(&self) -> u64 {
+        self.values.max_bytes()
     }
 
     /// Forgets and wipes everything.
@@ -344,11 +381,19 @@ fn place(source: &Source, path: &SecretPath) -> SecretNode {
 }
 
 fn listing_key(source: &Source) -> ListingKey {
-    ListingKey { scope: source.scope.name.clone(), identity: source.identity }
+    ListingKey { generation: source.generation, scope: source.scope.name.clone(), identity: source.identity }
 }
 
-fn current(at: &SecretNode) -> ValueKey {
-    ValueKey { at: at.clone(), version: VersionSelector::Current }
+fn name_key(source: &Source, path: &SecretPath) -> NameKey {
+    NameKey { generation: source.generation, at: place(source, path) }
+}
+
+fn value_key(source: &Source, path: &SecretPath, version: VersionSelector) -> ValueKey {
+    ValueKey { generation: source.generation, at: place(source, path), version }
+}
+
+fn current(generation: Generation, at: &SecretNode) -> ValueKey {
+    ValueKey { generation, at: at.clone(), version: VersionSelector::Current }
 }
 
 /// Whoever resolved `@current` a moment ago may go on reading that version's keys.
@@ -360,5 +405,5 @@ fn superseded(key: &ValueKey, old: &Document, new: &Document) -> Option<ValueKey
 /// Who may not have the current version any more does not get an older one from memory.
 fn of_refused(refused: &ValueKey, other: &ValueKey) -> bool {
     let current = refused.version == VersionSelector::Current && other.version != VersionSelector::Current;
-    current && refused.at == other.at
+    current && refused.generation == other.generation && refused.at == other.at
 }

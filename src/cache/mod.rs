@@ -2,6 +2,8 @@
 
 mod clock;
 mod freshness;
+#[cfg(test)]
+mod generation_test;
 mod lru;
 mod memory;
 mod predictions;
@@ -13,10 +15,10 @@ mod watch;
 
 pub use clock::{Clock, SystemClock, rfc3339};
 pub use freshness::{Failure, Good, Kept, Policy};
-pub use memory::{ListingKey, Memory, ValueChange, ValueKey};
+pub use memory::{ListingKey, Memory, NameKey, ValueChange, ValueKey};
 pub use predictions::{Prediction, Predictions};
 pub use renewal::{Forgotten, Renewed};
-pub use source::{LastError, Source};
-pub use sources::{Build, Sources};
+pub use source::{Generation, LastError, Source};
+pub use sources::{Build, Sources, close_all};
 pub use store::{Held, Remembered};
 pub use watch::follow;

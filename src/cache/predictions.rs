@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::clock::Clock;
+use super::memory::NameKey;
+use super::source::Generation;
 use super::sources::Asker;
 use crate::config::ScopeName;
 use crate::provider::{Error, Identity, Permission, SecretName};
@@ -32,7 +34,7 @@ pub struct Prediction {
 
 /// What the answers are about: one identity's rights in one scope. Where the service is told which user asks,
 /// its answer is the same for all of them.
-type Whose = (ScopeName, Identity);
+type Whose = (Generation, ScopeName, Identity);
 
 /// Answers by secret, as the identity sees it.
 pub struct Predictions {
@@ -43,7 +45,7 @@ pub struct Predictions {
 
 #[derive(Default)]
 struct State {
-    known: HashMap<SecretNode, (Permission, Duration)>,
+    known: HashMap<NameKey, (Permission, Duration)>,
     asking: HashSet<Whose>,
     /// Nobody is asked until then.
     paused: HashMap<Whose, Duration>,
@@ -55,10 +57,10 @@ impl Predictions {
     }
 
     /// What is expected, if that is not too old. `lifetime` is the scope's `iam_ttl`.
-    pub fn of(&self, at: &SecretNode, lifetime: Duration) -> Option<Prediction> {
+    pub fn of(&self, generation: Generation, at: &SecretNode, lifetime: Duration) -> Option<Prediction> {
         let now = self.clock.now();
         let state = self.state();
-        let (permission, asked) = state.known.get(&of_all_users(at))?;
+        let (permission, asked) = state.known.get(&of_all_users(generation, at))?;
         let age = now.saturating_sub(*asked);
         (age < lifetime).then(|| Prediction { permission: permission.clone(), age })
     }
@@ -72,7 +74,7 @@ impl Predictions {
     ) {
         let scope = &asker.source.scope;
         let lifetime = scope.cache.iam_ttl;
-        let whose = (scope.name.clone(), identity.of_all_users());
+        let whose = (asker.source.generation, scope.name.clone(), identity.of_all_users());
         let now = self.clock.now();
         let wanted: Vec<SecretPath> = {
             let mut state = self.state();
@@ -112,7 +114,7 @@ impl Predictions {
         identity: Identity,
         path: &SecretPath,
     ) -> Result<Permission, Error> {
-        let whose = (asker.source.scope.name.clone(), identity.of_all_users());
+        let whose = (asker.source.generation, asker.source.scope.name.clone(), identity.of_all_users());
         let answers = asker.ask(vec![path.name().clone()]).await?;
         let permission = answers.into_iter().next().ok_or_else(|| {
             Error::new(crate::provider::ErrorKind::Malformed, "no answer about the secret that was asked about")
@@ -124,15 +126,24 @@ impl Predictions {
     /// Forgets what is below a place, and that a service would not say.
     pub fn forget(&self, below: &Below) {
         let mut state = self.state();
-        state.known.retain(|at, _| !below.covers(at));
-        state.paused.retain(|(scope, _), _| !below.has_scope(scope));
+        state.known.retain(|key, _| !below.covers(&key.at));
+        state.paused.retain(|(_, scope, _), _| !below.has_scope(scope));
+    }
+
+    /// Forgets what is not of now.
+    pub fn retire(&self, is_of_now: impl Fn(Generation, &ScopeName, Identity) -> bool) {
+        let mut state = self.state();
+        state.known.retain(|key, _| is_of_now(key.generation, &key.at.scope, key.at.identity));
+        state.paused.retain(|(generation, scope, identity), _| is_of_now(*generation, scope, *identity));
     }
 
     /// Forgets what is too old.
-    pub fn sweep(&self, lifetime_of: impl Fn(&ScopeName) -> Option<Duration>) {
+    pub fn sweep(&self, lifetime_of: impl Fn(Generation, &ScopeName) -> Option<Duration>) {
         let now = self.clock.now();
         let mut state = self.state();
-        state.known.retain(|at, (_, asked)| lifetime_of(&at.scope).is_some_and(|it| now.saturating_sub(*asked) < it));
+        state.known.retain(|key, (_, asked)| {
+            lifetime_of(key.generation, &key.at.scope).is_some_and(|it| now.saturating_sub(*asked) < it)
+        });
         state.paused.retain(|_, until| now < *until);
     }
 
@@ -184,10 +195,11 @@ impl Drop for Asking {
     }
 }
 
-fn of_all_users(at: &SecretNode) -> SecretNode {
-    SecretNode { identity: at.identity.of_all_users(), ..at.clone() }
+fn of_all_users(generation: Generation, at: &SecretNode) -> NameKey {
+    NameKey { generation, at: SecretNode { identity: at.identity.of_all_users(), ..at.clone() } }
 }
 
-fn place((scope, identity): &Whose, path: &SecretPath) -> SecretNode {
-    SecretNode { scope: scope.clone(), identity: *identity, path: path.clone() }
+fn place((generation, scope, identity): &Whose, path: &SecretPath) -> NameKey {
+    let at = SecretNode { scope: scope.clone(), identity: *identity, path: path.clone() };
+    NameKey { generation: *generation, at }
 }

@@ -54,6 +54,9 @@ impl Memory {
             }
             // Where no provider can be made there is no value either: an identity that is not there any more.
             let Some(Ok(source)) = sources.get(&key.at.scope, key.at.identity) else { continue };
+            if source.generation != key.generation {
+                continue;
+            }
             let turn = turns.entry((key.at.scope.clone(), key.at.identity));
             let turn = Arc::clone(turn.or_insert_with(|| Arc::new(Semaphore::new(AT_A_TIME))));
             let (values, before) = (Arc::clone(&self.values), good.value.version.clone());
@@ -98,8 +101,8 @@ impl Memory {
     /// How many listings and how many answers about single names.
     fn forget_names(&self, below: &Below) -> (usize, usize) {
         let listings = self.listings.forget(|key, _| below.has_scope(&key.scope)).len();
-        let names = self.presences.forget(|at, _| below.covers(at) || below.is_below(at)).len();
-        self.key_names.forget(|at, _| below.covers(at) || below.is_a_key_of(at));
+        let names = self.presences.forget(|key, _| below.covers(&key.at) || below.is_below(&key.at)).len();
+        self.key_names.forget(|key, _| below.covers(&key.at) || below.is_a_key_of(&key.at));
         (listings, names)
     }
 }

@@ -36,30 +36,61 @@ pub struct LastError {
     pub at: SystemTime,
 }
 
+/// A scope for as long as its provider would give the same. Everything that is remembered is remembered of one: when
+/// a configuration makes something else of the scope, nothing of before can be taken for an answer of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// A scope and its provider.
+#[derive(Clone)]
 pub struct Source {
     pub scope: Scope,
     /// As whom the provider is asked.
     pub identity: Identity,
+    pub generation: Generation,
     provider: Arc<dyn Provider>,
-    permits: Semaphore,
-    pub calls: Calls,
-    last_error: Mutex<Option<LastError>>,
+    permits: Arc<Semaphore>,
+    pub calls: Arc<Calls>,
+    last_error: Arc<Mutex<Option<LastError>>>,
     /// When the provider last answered, also with a refusal.
-    last_answer: Mutex<Option<SystemTime>>,
+    last_answer: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl Source {
+    /// Of a generation of its own.
     pub fn new(scope: Scope, identity: Identity, provider: Arc<dyn Provider>) -> Self {
         Self {
             scope,
             identity,
+            generation: Generation::next(),
             provider,
-            permits: Semaphore::new(CALLS_AT_A_TIME),
-            calls: Calls::default(),
-            last_error: Mutex::new(None),
-            last_answer: Mutex::new(None),
+            permits: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
+            calls: Arc::default(),
+            last_error: Arc::default(),
+            last_answer: Arc::default(),
         }
+    }
+
+    /// The same scope as another identity sees it.
+    pub fn seen_by(&self, identity: Identity, provider: Arc<dyn Provider>) -> Self {
+        Self { generation: self.generation, ..Self::new(self.scope.clone(), identity, provider) }
+    }
+
+    /// The same provider, asked and counted as before, under other rules of freshness.
+    pub fn under(&self, scope: Scope) -> Self {
+        Self { scope, ..self.clone() }
+    }
+
+    /// Is it the same provider, and not only one that is like it?
+    pub fn shares_provider_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.provider, &other.provider)
     }
 
     pub fn values(&self) -> Policy {

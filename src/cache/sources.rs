@@ -26,9 +26,10 @@ pub struct Sources {
     own: HashMap<ScopeName, Arc<Source>>,
     identities: Vec<IdentitySettings>,
     others: RwLock<HashMap<(ScopeName, Identity), Other>>,
-    build: Build,
+    build: Arc<Build>,
 }
 
+#[derive(Clone)]
 struct Other {
     source: Arc<Source>,
     used: Instant,
@@ -60,7 +61,55 @@ impl Sources {
             Ok(provider) => Ok((scope.name.clone(), Arc::new(Source::new(scope.clone(), Identity::Own, provider)))),
             Err(error) => Err((scope.name.clone(), error)),
         };
-        Ok(Self { own: scopes.map(source).collect::<Result<_, _>>()?, identities, others: RwLock::default(), build })
+        let own = scopes.map(source).collect::<Result<_, _>>()?;
+        Ok(Self { own, identities, others: RwLock::default(), build: Arc::new(build) })
+    }
+
+    /// Those of another configuration. A scope that would be given the same as now stays what it is, with what is
+    /// known of it; these here go on as they are, for whoever has begun with them.
+    ///
+    /// # Errors
+    /// As [`Sources::new`].
+    pub fn followed_by<'a>(
+        &self,
+        scopes: impl Iterator<Item = &'a Scope>,
+        identities: Vec<IdentitySettings>,
+    ) -> Result<Self, (ScopeName, Error)> {
+        let own = |scope: &Scope| match self.own.get(&scope.name) {
+            Some(now) if now.scope == *scope => Ok(Arc::clone(now)),
+            Some(now) if now.scope.gives_the_same_as(scope) => Ok(Arc::new(now.under(scope.clone()))),
+            Some(_) | None => match (self.build)(scope, None) {
+                Ok(provider) => Ok(Arc::new(Source::new(scope.clone(), Identity::Own, provider))),
+                Err(error) => Err((scope.name.clone(), error)),
+            },
+        };
+        let own = scopes.map(|scope| Ok((scope.name.clone(), own(scope)?))).collect::<Result<HashMap<_, _>, _>>()?;
+        let next = Self { own, identities, others: RwLock::default(), build: Arc::clone(&self.build) };
+        let still = |((scope, identity), other): (&(ScopeName, Identity), &Other)| {
+            let own = next.own.get(scope).filter(|own| own.generation == other.source.generation)?;
+            let is_same = own.scope == other.source.scope;
+            let source =
+                if is_same { Arc::clone(&other.source) } else { Arc::new(other.source.under(own.scope.clone())) };
+            let other = Other { source, used: other.used };
+            next.may_be_seen_by(scope, *identity).then(|| ((scope.clone(), *identity), other))
+        };
+        let others = self.read().iter().filter_map(still).collect();
+        Ok(Self { others: RwLock::new(others), ..next })
+    }
+
+    /// Does the configuration say of a scope that an identity may come to see it?
+    pub fn may_be_seen_by(&self, scope: &ScopeName, identity: Identity) -> bool {
+        match identity {
+            Identity::Own => self.own.contains_key(scope),
+            Identity::Other { number, .. } => {
+                let mut settings = self.identities.iter().filter(|settings| settings.number == number);
+                self.own.contains_key(scope) && settings.any(|settings| settings.scopes.contains(scope))
+            }
+        }
+    }
+
+    fn settings(&self, number: usize) -> Option<&IdentitySettings> {
+        self.identities.iter().find(|settings| settings.number == number)
     }
 
     /// The scopes, as their own identities see them.
@@ -68,22 +117,18 @@ impl Sources {
         &self.own
     }
 
-    pub fn identities(&self) -> &[IdentitySettings] {
-        &self.identities
-    }
-
     /// What an identity is called; None for a scope's own.
     pub fn label(&self, identity: Identity) -> Option<&str> {
         match identity {
             Identity::Own => None,
-            Identity::Other { index, .. } => self.identities.get(index).map(|settings| settings.acts_as.label()),
+            Identity::Other { number, .. } => self.settings(number).map(|settings| settings.acts_as.label()),
         }
     }
 
     /// A scope as an identity sees it; None where there is no such scope.
     pub fn get(&self, scope: &ScopeName, identity: Identity) -> Option<Result<Arc<Source>, Error>> {
         let own = self.own.get(scope)?;
-        let Identity::Other { index, user } = identity else { return Some(Ok(Arc::clone(own))) };
+        let Identity::Other { number, user } = identity else { return Some(Ok(Arc::clone(own))) };
         let key = (scope.clone(), identity);
         if let Some(other) = self.read().get(&key)
             && other.used.elapsed() < STILL_USED
@@ -95,12 +140,12 @@ impl Sources {
             other.used = Instant::now();
             return Some(Ok(Arc::clone(&other.source)));
         }
-        let Some(settings) = self.identities.get(index) else {
+        let Some(settings) = self.settings(number) else {
             return Some(Err(Error::new(ErrorKind::CredentialsRejected, "there is no such identity")));
         };
         let acting = Acting { acts_as: &settings.acts_as, user };
         Some((self.build)(&own.scope, Some(acting)).map(|provider| {
-            let source = Arc::new(Source::new(own.scope.clone(), identity, provider));
+            let source = Arc::new(own.seen_by(identity, provider));
             if others.len() >= MOST_OTHERS
                 && let Some(oldest) = others.iter().min_by_key(|(_, other)| other.used).map(|(key, _)| key.clone())
             {
@@ -115,7 +160,7 @@ impl Sources {
     pub fn asker(&self, scope: &ScopeName, identity: Identity) -> Option<Result<Asker, Error>> {
         let about = match identity {
             Identity::Own => None,
-            Identity::Other { index, .. } => self.identities.get(index).map(|settings| settings.acts_as.clone()),
+            Identity::Other { number, .. } => self.settings(number).map(|settings| settings.acts_as.clone()),
         };
         match about {
             Some(acts_as) if acts_as.is_told_to_others() => {
@@ -144,17 +189,26 @@ impl Sources {
     pub fn all(&self) -> Vec<Arc<Source>> {
         let mut all: Vec<_> = self.own.values().cloned().collect();
         all.extend(self.read().values().map(|other| Arc::clone(&other.source)));
-        all.sort_by(|a, b| (&a.scope.name, a.identity).cmp(&(&b.scope.name, b.identity)));
+        let place = |source: &Source| match source.identity {
+            Identity::Own => (None, None),
+            Identity::Other { number, user } => {
+                (Some(self.identities.iter().position(|settings| settings.number == number)), user)
+            }
+        };
+        all.sort_by(|a, b| (&a.scope.name, place(a)).cmp(&(&b.scope.name, place(b))));
         all
     }
 
-    /// Has each give back what its service has lent, at the same time.
+    /// Those whose providers are not among another configuration's.
+    pub fn without(&self, kept: &Self) -> Vec<Arc<Source>> {
+        let kept = kept.all();
+        let is_kept = |source: &Arc<Source>| kept.iter().any(|other| other.shares_provider_with(source));
+        self.all().into_iter().filter(|source| !is_kept(source)).collect()
+    }
+
+    /// As [`close_all`].
     pub async fn close(&self) {
-        let mut under_way = JoinSet::new();
-        for source in self.all() {
-            under_way.spawn(async move { source.close().await });
-        }
-        while under_way.join_next().await.is_some() {}
+        close_all(self.all()).await;
     }
 
     /// Lets go of those that have not been used for as long as anything that they brought may be.
@@ -175,6 +229,15 @@ impl Sources {
     }
 }
 
+/// Has each give back what its service has lent, at the same time.
+pub async fn close_all(sources: Vec<Arc<Source>>) {
+    let mut under_way = JoinSet::new();
+    for source in sources {
+        under_way.spawn(async move { source.close().await });
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
 #[cfg(all(test, feature = "local"))]
 mod tests {
     use super::*;
@@ -192,6 +255,7 @@ mod tests {
         };
         let role = IdentityRole { role_arn: "x".into(), external_id: None, session_name: "{uid}".into() };
         let identity = IdentitySettings {
+            number: 0,
             principals: vec![Principal::Everyone],
             scopes: vec![scope.name.clone()],
             acts_as: ActsAs::AwsRole(role),
@@ -204,7 +268,7 @@ mod tests {
     #[test]
     fn a_user_with_very_many_numbers_does_not_fill_the_memory() {
         let (sources, prod) = (sources(), ScopeName::new("prod").unwrap());
-        let of = |uid| Identity::Other { index: 0, user: Some(uid) };
+        let of = |uid| Identity::Other { number: 0, user: Some(uid) };
         for uid in 0..3 * MOST_OTHERS as u32 {
             assert!(sources.get(&prod, of(uid)).unwrap().is_ok());
         }
@@ -215,15 +279,68 @@ mod tests {
         assert_eq!(sources.all().len(), MOST_OTHERS + 1);
     }
 
+    fn scope(name: &str, path: &str, ttl: u64) -> Scope {
+        let settings = LocalSettings { path: path.into(), identity: None, allow_plaintext: false };
+        Scope {
+            name: ScopeName::new(name).unwrap(),
+            cache: CacheSettings { ttl: Duration::from_secs(ttl), ..CacheSettings::default() },
+            format: Format::Auto,
+            provider: ProviderSettings::Local(settings),
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_given_the_same_stays_what_it_is_under_another_configuration() {
+        let before = sources();
+        let was = |name: &str| Arc::clone(&before.own()[&ScopeName::new(name).unwrap()]);
+        let role = Identity::Other { number: 0, user: None };
+        let other = before.get(&was("prod").scope.name, role).unwrap().ok().unwrap();
+        was("prod").calls.fetch.store(7, std::sync::atomic::Ordering::Relaxed);
+
+        let kept = before.followed_by([&was("prod").scope].into_iter(), before.identities.clone()).ok().unwrap();
+        assert!(Arc::ptr_eq(&kept.own()[&was("prod").scope.name], &was("prod")));
+        assert!(Arc::ptr_eq(&kept.known(&was("prod").scope.name, role).unwrap(), &other));
+        assert!(before.without(&kept).is_empty());
+
+        let adjusted = [scope("prod", "/nowhere", 7), scope("new", "/nowhere", 7)];
+        let adjusted = before.followed_by(adjusted.iter(), before.identities.clone()).ok().unwrap();
+        let now = Arc::clone(&adjusted.own()[&was("prod").scope.name]);
+        assert!(now.generation == was("prod").generation && now.shares_provider_with(&was("prod")));
+        assert_eq!(
+            (now.values().ttl, now.calls.fetch.load(std::sync::atomic::Ordering::Relaxed)),
+            (Duration::from_secs(7), 7)
+        );
+        assert_eq!(adjusted.known(&now.scope.name, role).unwrap().values().ttl, Duration::from_secs(7));
+        assert!(before.without(&adjusted).is_empty());
+
+        let changed = before.followed_by([&scope("prod", "/elsewhere", 300)].into_iter(), before.identities.clone());
+        let changed = changed.ok().unwrap();
+        assert!(changed.own()[&was("prod").scope.name].generation != was("prod").generation);
+        assert!(changed.known(&was("prod").scope.name, role).is_none());
+        assert_eq!(before.without(&changed).len(), 2, "the scope's own and the identity's");
+    }
+
+    #[test]
+    fn an_identity_that_is_not_there_any_more_sees_nothing() {
+        let before = sources();
+        let prod = Arc::clone(&before.own()[&ScopeName::new("prod").unwrap()]);
+        let role = Identity::Other { number: 0, user: None };
+        drop(before.get(&prod.scope.name, role).unwrap());
+        let after = before.followed_by([&prod.scope].into_iter(), Vec::new()).ok().unwrap();
+        assert!(after.known(&prod.scope.name, role).is_none() && !after.may_be_seen_by(&prod.scope.name, role));
+        assert!(after.get(&prod.scope.name, role).unwrap().is_err());
+        assert_eq!(before.without(&after).len(), 1);
+    }
+
     #[test]
     fn each_identity_has_a_source_of_its_own_and_the_same_one_again() {
         let (sources, prod) = (sources(), ScopeName::new("prod").unwrap());
         let get = |identity| sources.get(&prod, identity).unwrap().unwrap();
-        let (own, one) = (get(Identity::Own), get(Identity::Other { index: 0, user: Some(1) }));
-        let two = get(Identity::Other { index: 0, user: Some(2) });
+        let (own, one) = (get(Identity::Own), get(Identity::Other { number: 0, user: Some(1) }));
+        let two = get(Identity::Other { number: 0, user: Some(2) });
         assert!(!Arc::ptr_eq(&own, &one) && !Arc::ptr_eq(&one, &two));
-        assert!(Arc::ptr_eq(&one, &get(Identity::Other { index: 0, user: Some(1) })));
-        assert!(sources.get(&prod, Identity::Other { index: 7, user: None }).unwrap().is_err());
+        assert!(Arc::ptr_eq(&one, &get(Identity::Other { number: 0, user: Some(1) })));
+        assert!(sources.get(&prod, Identity::Other { number: 7, user: None }).unwrap().is_err());
         assert!(sources.get(&ScopeName::new("other").unwrap(), Identity::Own).is_none());
     }
 }

@@ -327,6 +327,15 @@ where
         forgotten
     }
 
+    /// As in [`Store::new`].
+    pub fn limit(&self, max_bytes: u64) {
+        self.kept.limit(max_bytes);
+    }
+
+    pub fn max_bytes(&self) -> u64 {
+        self.kept.most()
+    }
+
     /// Forgets everything and wipes it.
     pub fn clear(&self) {
         self.kept.clear();

@@ -1,9 +1,10 @@
 //! As whom a provider is asked by an `[[identity]]`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 /// Another identity at a provider. A service takes on those of its own kind, and no others.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ActsAs {
     /// An AWS role, taken on with the credentials of the scope.
     AwsRole(IdentityRole),
@@ -17,7 +18,7 @@ pub enum ActsAs {
 }
 
 /// A role by which tokens of Vault are had: of the scope's own auth method, or of tokens where that is a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VaultRole {
     pub name: String,
     /// What AppRole logs in with instead of the scope's own: the file of the role's id and that of the secret id.
@@ -26,7 +27,7 @@ pub struct VaultRole {
 
 /// A role of an `[[identity]]`. In both texts `{host}`, `{user}` and `{uid}` stand for the host's name and for
 /// the caller's user, by name and by number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentityRole {
     pub role_arn: String,
     pub external_id: Option<String>,
@@ -34,6 +35,15 @@ pub struct IdentityRole {
 }
 
 impl ActsAs {
+    /// The same for as long as it is the same, whatever else a configuration says, and in every daemon of a build: what
+    /// was given to one is never looked for under the number of another.
+    pub fn number(&self) -> usize {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        // JSON readers may know no larger integers.
+        usize::try_from(hasher.finish() >> 11).unwrap_or(usize::MAX)
+    }
+
     /// For people and for the audit log.
     pub fn label(&self) -> &str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,8 +29,10 @@ pub struct Config {
 }
 
 /// One `[[identity]]`: for these callers, these scopes' providers are asked as somebody else.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentitySettings {
+    /// What it is known by at run time ([`crate::provider::Identity`]).
+    pub number: usize,
     /// Any one of them is enough.
     pub principals: Vec<Principal>,
     pub scopes: Vec<ScopeName>,
@@ -71,7 +74,7 @@ pub enum RootPolicy {
     Deny,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControlSettings {
     /// Where the control socket is; by default in the run-time directory of the user.
     pub socket: Option<PathBuf>,
@@ -88,12 +91,30 @@ pub struct AuditSettings {
 }
 
 /// One scope: its provider and how its values are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
     pub name: ScopeName,
     pub cache: CacheSettings,
     pub format: Format,
     pub provider: ProviderSettings,
+}
+
+impl Scope {
+    /// Would a provider with these settings give the same? Then only how long it is used is another matter.
+    pub fn gives_the_same_as(&self, other: &Self) -> bool {
+        let of = |scope: &Self| (scope.cache.timeout, scope.cache.max_secret_bytes);
+        self.name == other.name
+            && self.format == other.format
+            && self.provider == other.provider
+            && of(self) == of(other)
+    }
+
+    /// The same for a later daemon where its values come from the same place and are cut in the same way.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.provider, self.format).hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 /// Freshness, per scope. The defaults and promises are those of `docs/semantics.md`.
@@ -129,7 +150,7 @@ impl Default for CacheSettings {
 }
 
 /// How a value becomes keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Format {
     /// A JSON object by its fields, anything else as one file `value`.
     #[default]
@@ -140,7 +161,7 @@ pub enum Format {
     Raw,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ProviderSettings {
     Local(LocalSettings),
     AwsSecretsManager(AwsSecretsManagerSettings),
@@ -169,7 +190,7 @@ impl ProviderSettings {
 }
 
 /// A folder of age-encrypted files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LocalSettings {
     pub path: PathBuf,
     /// An age identity file. None only with `allow_plaintext`.
@@ -179,7 +200,7 @@ pub struct LocalSettings {
 }
 
 /// Where in AWS, and as whom; what is not set comes from the SDK's own chain (environment, profile, IMDS, …).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AwsSettings {
     pub region: Option<String>,
     pub profile: Option<String>,
@@ -191,7 +212,7 @@ pub struct AwsSettings {
 }
 
 /// AWS Secrets Manager.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AwsSecretsManagerSettings {
     pub aws: AwsSettings,
     /// `prod/` makes `prod/db` show as `db`.
@@ -199,21 +220,21 @@ pub struct AwsSecretsManagerSettings {
 }
 
 /// AWS Systems Manager Parameter Store.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AwsParameterStoreSettings {
     pub aws: AwsSettings,
     /// `/app/prod/` makes the parameters in `/app/prod/db/` keys of `db`.
     pub path: String,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AssumeRole {
     pub role_arn: String,
     pub external_id: Option<String>,
 }
 
 /// Google Cloud Secret Manager: the secrets of a project, global ones or those of one location.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GcpSecretManagerSettings {
     /// Its id or its number.
     pub project: String,
@@ -226,7 +247,7 @@ pub struct GcpSecretManagerSettings {
 }
 
 /// How we come by Google credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GcpAuth {
     /// `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the metadata server.
     ApplicationDefault,
@@ -246,7 +267,7 @@ pub enum GcpAuth {
 }
 
 /// One engine of HashiCorp Vault or OpenBao.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VaultSettings {
     /// `https://host:port`, without a path.
     pub address: String,
@@ -261,21 +282,21 @@ pub struct VaultSettings {
 }
 
 /// What is mounted there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum VaultEngine {
     Kv(KvVersion),
     Leased(LeasedEngine),
 }
 
 /// Version of the key-value engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KvVersion {
     One,
     Two,
 }
 
 /// An engine that makes credentials when they are asked for, and takes them back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeasedEngine {
     Aws,
     Azure,
@@ -318,7 +339,7 @@ impl LeasedEngine {
 }
 
 /// How we come by a Vault token. `mount` is where the method is mounted, below `auth/`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum VaultAuth {
     Token {
         /// None: `VAULT_TOKEN`, then `~/.vault-token`.
@@ -359,7 +380,7 @@ pub enum VaultAuth {
 }
 
 /// The secret scopes of a Databricks workspace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DatabricksSettings {
     /// The workspace, such as `https://adb-1.azuredatabricks.net`. None: as the environment or a profile has it.
     pub host: Option<String>,
@@ -371,7 +392,7 @@ pub struct DatabricksSettings {
 }
 
 /// How we come by a token for the workspace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DatabricksAuth {
     /// The `DATABRICKS_` variables, then a profile of `~/.databrickscfg`.
     Default,
@@ -382,7 +403,7 @@ pub enum DatabricksAuth {
 }
 
 /// The Secrets, or the ConfigMaps, of a Kubernetes namespace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KubernetesSettings {
     /// None: that of the pod or of the kubeconfig's context, else `default`.
     pub namespace: Option<String>,
@@ -399,14 +420,14 @@ pub struct KubernetesSettings {
 }
 
 /// Which objects are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KubernetesKind {
     Secrets,
     ConfigMaps,
 }
 
 /// Where the API server and the credentials for it come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KubernetesAuth {
     /// The pod that we run in, then a kubeconfig.
     Default,
@@ -424,7 +445,7 @@ pub enum KubernetesAuth {
 }
 
 /// The secrets of an Azure key vault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AzureKeyVaultSettings {
     /// `https://my-vault.vault.azure.net`, without a path.
     pub vault_url: String,
@@ -441,7 +462,7 @@ pub struct AzureKeyVaultSettings {
 }
 
 /// How we come by a token for the vault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AzureAuth {
     /// The `AZURE_` variables, workload identity, managed identity, the Azure CLI's login.
     Default,

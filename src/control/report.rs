@@ -85,7 +85,12 @@ impl Reporter {
     fn scope(&self, source: &Source, values: &[(ValueKey, Good<Document>)]) -> ScopeStatus {
         let memory = self.operations.namespace().memory();
         let name = &source.scope.name;
-        let mine = || values.iter().filter(|(key, _)| key.at.scope == *name && key.at.identity == source.identity);
+        let mine = || {
+            let is_mine = |key: &ValueKey| {
+                (key.generation, &key.at.scope, key.at.identity) == (source.generation, name, source.identity)
+            };
+            values.iter().filter(move |(key, _)| is_mine(key))
+        };
         let listing = memory.known_listing(source);
         let mut left_out = Vec::new();
         if let Some(listing) = &listing {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::access::Assignment;
-use crate::cache::Source;
+use crate::cache::{ListingKey, Source, ValueKey};
 use crate::config::ScopeName;
 use crate::provider::{Identity, Known, VersionSelector};
 use crate::tree::{Namespace, Node, SecretNode};
@@ -21,11 +21,14 @@ impl IamOf<'_> {
     pub fn refuses_all_listing(&self) -> bool {
         let Node::Scope(scope, _) = self.node else { return false };
         let Some(own) = self.own(scope) else { return false };
-        let is_refused = |identity| self.namespace.memory().is_listable(scope, identity, &own.names()) == Known::No;
-        let mut others = self.assignment.in_scope(scope).map(|(index, _)| index);
+        let is_refused = |identity| {
+            let key = ListingKey { generation: own.generation, scope: scope.clone(), identity };
+            self.namespace.memory().is_listable(&key, &own.names()) == Known::No
+        };
+        let mut others = self.assignment.in_scope(scope).map(|settings| settings.number);
         is_refused(Identity::Own)
-            && others.all(|index| {
-                let mut known = self.seen(scope).into_iter().filter(|it| is_number(*it, index)).peekable();
+            && others.all(|number| {
+                let mut known = self.seen(scope).into_iter().filter(|it| is_number(*it, number)).peekable();
                 known.peek().is_some() && known.all(is_refused)
             })
     }
@@ -34,7 +37,7 @@ impl IamOf<'_> {
     pub fn identities(&self) -> Vec<Identity> {
         let Some(scope) = self.node.scope() else { return Vec::new() };
         let mut identities = vec![Identity::Own];
-        identities.extend(self.assignment.in_scope(scope).map(|(index, _)| Identity::Other { index, user: None }));
+        identities.extend(self.assignment.in_scope(scope).map(|it| Identity::Other { number: it.number, user: None }));
         identities.extend(self.seen(scope));
         identities.sort();
         identities.dedup();
@@ -48,22 +51,22 @@ impl IamOf<'_> {
             Node::Directory(at) | Node::File(at, None, _) => (at, VersionSelector::Current),
             Node::Version(at, id) | Node::File(at, Some(id), _) => (at, VersionSelector::Named(id.clone())),
         };
-        let at = SecretNode { identity, ..at.clone() };
         let Some(own) = self.own(&at.scope) else { return false };
-        let memory = self.namespace.memory();
-        let refused = match memory.is_readable(&at, &version, &own.values()) {
+        let key = ValueKey { generation: own.generation, at: SecretNode { identity, ..at.clone() }, version };
+        let (at, memory) = (&key.at, self.namespace.memory());
+        let refused = match memory.is_readable(&key, &own.values()) {
             Known::Yes => false,
             Known::No => true,
-            Known::Unknown if version == VersionSelector::Current => {
-                let expected = memory.predictions.of(&at, own.scope.cache.iam_ttl);
+            Known::Unknown if key.version == VersionSelector::Current => {
+                let expected = memory.predictions.of(own.generation, at, own.scope.cache.iam_ttl);
                 // A value that came since then was given, if it is not fresh any more.
-                let given = || memory.current(&at).map(|good| memory.age(&good));
+                let given = || memory.current(own.generation, at).map(|good| memory.age(&good));
                 expected.is_some_and(|it| it.permission.read == Known::No && given().is_none_or(|age| age > it.age))
             }
             Known::Unknown => false,
         };
         // What is below it is another matter.
-        refused && (!matches!(self.node, Node::Directory(_)) || self.has_nothing_below(&at, &own))
+        refused && (!matches!(self.node, Node::Directory(_)) || self.has_nothing_below(at, &own))
     }
 
     fn has_nothing_below(&self, at: &SecretNode, own: &Source) -> bool {
@@ -82,6 +85,6 @@ impl IamOf<'_> {
     }
 }
 
-fn is_number(identity: Identity, number: usize) -> bool {
-    matches!(identity, Identity::Other { index, .. } if index == number)
+fn is_number(identity: Identity, wanted: usize) -> bool {
+    matches!(identity, Identity::Other { number, .. } if number == wanted)
 }

@@ -58,9 +58,8 @@ impl Judge {
         if self.assignment.is_empty() {
             return Ok(Identity::Own);
         }
-        self.as_subject(caller, |subject| self.assignment.of(subject, scope)).map_err(|Doubt { index }| {
-            let settings = self.assignment.settings(Identity::Other { index, user: None });
-            let place = settings.map_or("?", |settings| settings.place.as_str());
+        self.as_subject(caller, |subject| self.assignment.of(subject, scope)).map_err(|doubt: Doubt| {
+            let place = self.assignment.at(doubt).map_or("?", |settings| settings.place.as_str());
             let why = format!("whether the identity at {place} is this caller's cannot be known");
             Refusal::NotPermitted { why }
         })

@@ -25,7 +25,7 @@ pub async fn of(node: &Node, namespace: &Namespace, deadline: Instant) -> Result
         Node::Root | Node::Scope(..) | Node::Link(..) => Ok(Vec::new()),
         Node::Directory(at) => {
             let source = namespace.source(&at.scope, at.identity)?;
-            let known = namespace.memory().current(at).map(|good| {
+            let known = namespace.current(at).map(|good| {
                 let stale = namespace.memory().now() >= good.fresh_until(&source.values());
                 Held { good, stale }
             });

@@ -12,8 +12,8 @@ pub enum Identity {
     Own,
     /// An `[[identity]]`.
     Other {
-        /// Which, counted from 0 in reading order.
-        index: usize,
+        /// Which ([`ActsAs::number`]).
+        number: usize,
         /// The caller's user, where the service is told who that is.
         user: Option<u32>,
     },
@@ -25,7 +25,7 @@ impl Identity {
     pub fn of_all_users(self) -> Self {
         match self {
             Self::Own => Self::Own,
-            Self::Other { index, .. } => Self::Other { index, user: None },
+            Self::Other { number, .. } => Self::Other { number, user: None },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::name::{self, FileName};
 use super::node::{Kind, Node, SecretNode, Which};
 use super::path::SecretPath;
 use super::refusal::Refusal;
-use crate::cache::{Failure, Held, Memory, Source, Sources};
+use crate::cache::{Failure, Generation, Good, Held, Memory, Source, Sources};
 use crate::config::ScopeName;
 use crate::provider::{Identity, Known, Presence, VersionSelector};
 
@@ -63,6 +63,12 @@ impl Namespace {
         Self { sources, memory, mounted: SystemTime::now() }
     }
 
+    /// The tree over the scopes of another configuration.
+    #[must_use]
+    pub fn followed_by(&self, sources: Arc<Sources>) -> Self {
+        Self { sources, memory: Arc::clone(&self.memory), mounted: self.mounted }
+    }
+
     pub fn sources(&self) -> &Arc<Sources> {
         &self.sources
     }
@@ -75,6 +81,16 @@ impl Namespace {
     pub fn source(&self, scope: &ScopeName, identity: Identity) -> Result<Arc<Source>, Refusal> {
         let source = self.sources.get(scope, identity).ok_or(Refusal::NoSuchEntry)?;
         source.map_err(|error| Refusal::Failed(Failure::Provider(error)))
+    }
+
+    /// The current value, if memory holds one.
+    pub fn current(&self, at: &SecretNode) -> Option<Good<Document>> {
+        self.memory.current(self.generation(&at.scope)?, at)
+    }
+
+    /// What a scope is at present; None where there is no such scope.
+    pub fn generation(&self, scope: &ScopeName) -> Option<Generation> {
+        self.sources.own().get(scope).map(|own| own.generation)
     }
 
     fn source_of(&self, at: &SecretNode) -> Result<Arc<Source>, Refusal> {
@@ -215,7 +231,7 @@ impl Namespace {
         let source = self.source_of(at)?;
         match self.memory.presence(&source, &at.path, deadline).await {
             Ok(presence) => Ok(presence),
-            Err(failure) => match self.memory.current(at) {
+            Err(failure) => match self.current(at) {
                 Some(good) if failure.is_outage() => Ok(proven_by(&good.value)),
                 Some(_) | None => Err(failure.into()),
             },

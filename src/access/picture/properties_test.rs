@@ -26,14 +26,14 @@ impl Refused {
     fn has(&self, identity: Identity) -> bool {
         match identity {
             Identity::Own => self.own,
-            Identity::Other { index, user } => {
-                self.indices.contains(&index) || user.is_some_and(|uid| self.users.contains(&(index, uid)))
+            Identity::Other { number, user } => {
+                self.indices.contains(&number) || user.is_some_and(|uid| self.users.contains(&(number, uid)))
             }
         }
     }
 
     fn seen(&self) -> Vec<Identity> {
-        self.users.iter().map(|(index, uid)| Identity::Other { index: *index, user: Some(*uid) }).collect()
+        self.users.iter().map(|(number, uid)| Identity::Other { number: *number, user: Some(*uid) }).collect()
     }
 }
 
@@ -41,6 +41,7 @@ fn identity() -> impl Strategy<Value = IdentitySettings> {
     (vec(principal(), 1..3), any::<bool>(), any::<bool>()).prop_map(|(principals, names_user, in_both)| {
         let scopes = if in_both { vec!["prod", "test"] } else { vec!["prod"] };
         IdentitySettings {
+            number: 0,
             principals,
             scopes: scopes.into_iter().filter_map(ScopeName::new).collect(),
             acts_as: ActsAs::AwsRole(IdentityRole {
@@ -80,7 +81,7 @@ proptest! {
         host in host(), uid in 0..6u32, process in process(), at in at(),
     ) {
         let Some(scope) = scope(&at) else { return Ok(()) };
-        let (policy, assignment) = (policy_of(statements, root), Assignment::new(identities));
+        let (policy, assignment) = (policy_of(statements, root), Assignment::numbered(identities));
         if policy.is_past_all(uid) {
             return Ok(());
         }
@@ -102,7 +103,7 @@ proptest! {
         host in host(), uid in 0..6u32, more in btree_set(10..14u32, 0..4), process in process(), at in at(),
     ) {
         let Some(scope) = scope(&at).filter(|_| !at.resource().is_directory()) else { return Ok(()) };
-        let (policy, assignment) = (policy_of(statements, root), Assignment::new(identities));
+        let (policy, assignment) = (policy_of(statements, root), Assignment::numbered(identities));
         if policy.is_past_all(uid) {
             return Ok(());
         }
@@ -126,7 +127,7 @@ proptest! {
     ) {
         let Some(scope) = scope(&at) else { return Ok(()) };
         let expressible = policy_of(without_conditions(&statements), root);
-        let (policy, assignment) = (policy_of(statements, root), Assignment::new(plain(identities)));
+        let (policy, assignment) = (policy_of(statements, root), Assignment::numbered(plain(identities)));
         if policy.is_past_all(uid) {
             return Ok(());
         }
@@ -148,7 +149,7 @@ proptest! {
         root in root(), host in host(), uid in 0..6u32, at in at(),
     ) {
         let Some(scope) = scope(&at) else { return Ok(()) };
-        let (policy, assignment) = (policy_of(statements, root), Assignment::new(plain(identities)));
+        let (policy, assignment) = (policy_of(statements, root), Assignment::numbered(plain(identities)));
         if policy.is_past_all(uid) {
             return Ok(());
         }
@@ -183,6 +184,7 @@ fn a_group_that_the_provider_refuses_loses_its_bit_and_others_keep_theirs() {
         crate::config::RootPolicy::Deny,
     );
     let role = |group| IdentitySettings {
+        number: 0,
         principals: vec![Principal::Group(group)],
         scopes: vec![ScopeName::new("prod").unwrap()],
         acts_as: ActsAs::AwsRole(IdentityRole {
@@ -192,7 +194,7 @@ fn a_group_that_the_provider_refuses_loses_its_bit_and_others_keep_theirs() {
         }),
         place: String::new(),
     };
-    let assignment = Assignment::new(vec![role(50), role(60)]);
+    let assignment = Assignment::numbered(vec![role(50), role(60)]);
     let scope = ScopeName::new("prod").unwrap();
     let host = Host([(5, [50].into()), (6, [60].into())].into());
     let acl = policy.picture(
@@ -203,7 +205,7 @@ fn a_group_that_the_provider_refuses_loses_its_bit_and_others_keep_theirs() {
             assignment: &assignment,
             scope: &scope,
             directory: &host,
-            refuses: &|identity| identity == (Identity::Other { index: 0, user: None }),
+            refuses: &|identity| identity == (Identity::Other { number: 0, user: None }),
             seen: &[],
         },
     );

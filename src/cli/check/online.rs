@@ -122,14 +122,15 @@ impl Inquiry {
     /// The scope's own, and the others; those that name the user for some users.
     async fn identities(&self, scope: &ScopeName) -> Vec<Identity> {
         let mut identities = vec![Identity::Own];
-        for (index, settings) in self.assignment.in_scope(scope) {
+        for settings in self.assignment.in_scope(scope) {
+            let number = settings.number;
             if !settings.acts_as.names_the_user() {
-                identities.push(Identity::Other { index, user: None });
+                identities.push(Identity::Other { number, user: None });
                 continue;
             }
             let principals = settings.principals.clone();
             let users = tokio::task::spawn_blocking(move || users_of(&principals)).await.unwrap_or_default();
-            identities.extend(users.into_iter().map(|uid| Identity::Other { index, user: Some(uid) }));
+            identities.extend(users.into_iter().map(|uid| Identity::Other { number, user: Some(uid) }));
         }
         identities
     }
@@ -235,7 +236,7 @@ impl Inquiry {
     fn may_be(&self, someone: Someone<'_>, scope: &ScopeName, identity: Identity) -> bool {
         let number = |identity| match identity {
             Identity::Own => None,
-            Identity::Other { index, .. } => Some(index),
+            Identity::Other { number, .. } => Some(number),
         };
         self.assignment.possible(someone, scope).into_iter().any(|possible| number(possible) == number(identity))
     }

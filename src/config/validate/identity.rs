@@ -1,5 +1,7 @@
 //! `[[identity]]`: as whom providers are asked for whom.
 
+use std::collections::BTreeSet;
+
 use super::section::Section;
 use super::{Problems, acts_as, as_table, principals, tables, unknown};
 use crate::access::policy::Principal;
@@ -34,7 +36,20 @@ pub fn all(root: &Section<'_>, names: &[&str], scopes: &[&Scope], problems: &Pro
         }
         read.push((identity, element));
     }
-    read.into_iter().map(|(identity, _)| identity).collect()
+    let mut identities: Vec<_> = read.into_iter().map(|(identity, _)| identity).collect();
+    tell_apart(&mut identities);
+    identities
+}
+
+/// A number for each table. Those that act as the same may come to have each other's in another configuration, where
+/// that makes no difference to the provider.
+fn tell_apart(identities: &mut [IdentitySettings]) {
+    let mut taken = BTreeSet::new();
+    for settings in identities {
+        while !taken.insert(settings.number) {
+            settings.number = settings.number.wrapping_add(1);
+        }
+    }
 }
 
 /// None if there is nothing to make of it.
@@ -66,7 +81,9 @@ fn one(element: &Item, names: &[&str], scopes: &[&Scope], problems: &Problems) -
     let line = element.key.line().number;
     let place = format!("{}:{line}", element.key.file.path.display());
     let principals = principals.into_iter().map(|(principal, _)| principal).collect();
-    Some(IdentitySettings { principals, scopes: of, acts_as: acts_as?, place }).filter(|_| sound)
+    let acts_as = acts_as?;
+    let number = acts_as.number();
+    Some(IdentitySettings { number, principals, scopes: of, acts_as, place }).filter(|_| sound)
 }
 
 fn no_such_scope(name: &str, item: &Item, names: &[&str]) -> Diagnostic {

@@ -56,7 +56,7 @@ impl Place {
     pub fn of(node: &Node) -> Option<Self> {
         let identity = match node.identity() {
             Identity::Own => None,
-            Identity::Other { index, user } => Some((index, user)),
+            Identity::Other { number, user } => Some((number, user)),
         };
         let scope = node.scope()?.to_string();
         let path = node.secret().map(|at| at.path.as_str().to_owned());
@@ -74,7 +74,7 @@ impl Place {
     pub fn to_node(&self) -> Option<Node> {
         let identity = match self.identity {
             None => Identity::Own,
-            Some((index, user)) => Identity::Other { index, user },
+            Some((number, user)) => Identity::Other { number, user },
         };
         let scope = ScopeName::new(&self.scope)?;
         let Some(path) = &self.path else { return Some(Node::Scope(scope, identity)) };
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn every_place_comes_back() {
         let scope = ScopeName::new("prod").unwrap();
-        let other = Identity::Other { index: 2, user: Some(1000) };
+        let other = Identity::Other { number: 2, user: Some(1000) };
         let at =
             |identity| SecretNode { scope: scope.clone(), identity, path: SecretPath::parse("team/d%25b").unwrap() };
         let key = |name: &str| DocumentFile::Key(FileName::escape(name).unwrap());

@@ -16,7 +16,7 @@ impl Operations {
     /// Is a node of another version than the one that is known to be current?
     pub(super) fn is_previous(&self, node: &Node) -> bool {
         let (Node::Version(at, id) | Node::File(at, Some(id), _)) = node else { return false };
-        let current = self.namespace.memory().current(at);
+        let current = self.namespace.current(at);
         current.is_none_or(|good| good.value.version != *id)
     }
 

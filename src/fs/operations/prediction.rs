@@ -48,8 +48,8 @@ impl Operations {
     /// The identities of a node's scope besides its own.
     fn others(&self, node: &Node) -> Vec<Identity> {
         let Some(scope) = node.scope() else { return Vec::new() };
-        let numbers = self.judge.assignment().in_scope(scope).map(|(index, _)| index);
-        numbers.map(|index| Identity::Other { index, user: None }).collect()
+        let numbers = self.judge.assignment().in_scope(scope).map(|settings| settings.number);
+        numbers.map(|number| Identity::Other { number, user: None }).collect()
     }
 
     fn ask_behind<'a>(&self, node: &Node, identity: Identity, paths: impl Iterator<Item = &'a SecretPath>) {

@@ -30,7 +30,7 @@ impl Inquiry<'_> {
         if lifetime.is_zero() {
             return Some(Step::new(Stage::Iam, Says::Unknown, "IAM is not asked (iam_ttl = \"0\")"));
         }
-        if let Some(known) = predictions.of(at, lifetime) {
+        if let Some(known) = predictions.of(own.generation, at, lifetime) {
             return Some(step(&known.permission).aged(known.age));
         }
         let asker = match namespace.sources().asker(&at.scope, at.identity)? {
@@ -75,7 +75,7 @@ impl Inquiry<'_> {
     fn read(&self, version: &str) -> Step {
         let memory = self.operations.namespace().memory();
         let step = Step::new(Stage::Provider, Says::Yes, format!("the provider gave version {version}"));
-        match self.node.secret().and_then(|at| memory.current(at)) {
+        match self.node.secret().and_then(|at| self.operations.namespace().current(at)) {
             Some(good) => step.aged(memory.age(&good)),
             None => step,
         }
@@ -96,7 +96,8 @@ impl Inquiry<'_> {
         };
         let text = format!("{detail} ({})", errno::name(errno::of(refusal)));
         let age = self.node.secret().and_then(|at| {
-            let last = self.operations.namespace().memory().last_fetch(at)?;
+            let namespace = self.operations.namespace();
+            let last = namespace.memory().last_fetch(namespace.generation(&at.scope)?, at)?;
             last.bad.as_ref().map(|bad| bad.at)
         });
         let step = Step::new(Stage::Provider, Says::No, text);
