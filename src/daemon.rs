@@ -10,19 +10,17 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::access::Assignment;
 use crate::access::audit::AuditLog;
-use crate::access::groups::Groups;
-use crate::access::policy::Policy;
-use crate::cache::{self, Clock, Memory, Sources, SystemClock};
+use crate::cache::{self, Clock, Followers, Memory, Sources, SystemClock};
 use crate::config::{Config, ScopeName};
-use crate::control::{self, Place, Reporter, Server};
+use crate::control::{self, Desk, Place, Reporter, Server};
 use crate::fs::fuse::Beginning;
 use crate::fs::ledger::{Estate, Ledger};
 use crate::fs::mount::{self, State};
-use crate::fs::{Judge, Operations, fuse};
+use crate::fs::{News, Operations, Serving, fuse};
 use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
+use crate::reload::{self, Members, Origin, Reloader};
 use crate::tree::Namespace;
 
 /// How often memory is cleared of what is past any use.
@@ -63,7 +61,7 @@ fn os(what: &'static str) -> impl Fn(io::Error) -> DaemonError {
 
 /// Mounts and serves until SIGTERM, SIGINT or an unmount from outside. Where systemd has kept the mount of an earlier
 /// daemon, goes on with that.
-pub fn run(config: Config) -> Result<(), DaemonError> {
+pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
     let kept = handover::take_over();
     let mountpoint = mount::canonical(&config.mountpoint)
         .map_err(|error| DaemonError::Mountpoint { at: config.mountpoint.display().to_string(), error })?;
@@ -79,7 +77,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
         .enable_all()
         .build()
         .map_err(os("start the runtime"))?;
-    let result = runtime.block_on(serve(config, &mountpoint, place.as_ref(), kept));
+    let result = runtime.block_on(serve(config, origin, &mountpoint, place.as_ref(), kept));
     // Calls to a provider that hangs do not keep the process.
     runtime.shutdown_background();
     result
@@ -135,6 +133,7 @@ fn is_of(kept: &Connection, mountpoint: &Path, config: &Config) -> bool {
 
 async fn serve(
     config: Config,
+    origin: Origin,
     mountpoint: &Path,
     place: Option<&Place>,
     kept: Option<Connection>,
@@ -146,69 +145,65 @@ async fn serve(
     let mut hangup = signal(SignalKind::hangup()).map_err(os("listen for SIGHUP"))?;
 
     let sources = sources(&config)?;
-    let lent = Arc::clone(&sources);
-    let (changed, changes) = mpsc::channel();
+    let (news, told) = mpsc::channel();
+    let changed = news.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let memory = Arc::new(Memory::new(config.max_bytes, &clock, &handle, move |change| {
         // Nobody listens once the session has ended.
-        let _ = changed.send(change);
+        let _ = changed.send(News::Value(change));
     }));
     let namespace = Arc::new(Namespace::new(sources, Arc::clone(&memory)));
 
     let socket = place.map_or_else(PathBuf::new, |place| place.socket.clone());
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let groups = Arc::new(Groups::default());
     // Before the mount, so that its first bits are right.
-    let granted = config.grants.iter().flat_map(|grant| &grant.principals);
-    let principals: Vec<_> =
-        granted.chain(config.identities.iter().flat_map(|identity| &identity.principals)).cloned().collect();
-    let follower = if principals.is_empty() { None } else { Some(groups.follow(principals, uid).await) };
-    let policy = Policy::new(config.grants.clone(), uid, gid, config.root);
-    let judge = Judge::new(policy, Assignment::new(config.identities.clone()), groups);
+    let members = Members::of(&config).await;
+    let judge = reload::judge(&config, &members);
     let audit = Arc::new(AuditLog::start(&config.audit).map_err(os("start the audit log"))?);
     let has_lists = judge.differs_by_caller();
     let mut kept = kept.map_or(Ok(None), |kept| fitting(kept, mountpoint, has_lists))?;
     let operations = Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone());
     let (ledger, estate) = ledger(&mut kept);
-    let operations = Arc::new(operations.with_ledger(ledger, estate));
+    let serving = Arc::new(Serving::new(operations.with_ledger(ledger, estate)));
 
     let (beginning, mount) = begin(&config, mountpoint, kept)?;
     let is_resumed = matches!(beginning, Beginning::Resumed { .. });
-    let mut session =
-        fuse::start(Arc::clone(&operations), beginning, handle, changes).map_err(os("serve the mount"))?;
+    let mut session = fuse::start(Arc::clone(&serving), beginning, handle, told).map_err(os("serve the mount"))?;
     if !is_resumed && let Some(device) = mount.device() {
         let (device, allow_other, flags) = (device.to_owned(), config.allow_other, session.flags);
         let uid = rustix::process::getuid().as_raw();
-        let memory = operations.ledger().memory().map_err(os("note what is open"))?;
+        let memory = serving.now().ledger().memory().map_err(os("note what is open"))?;
         handover::keep(&Terms { device, flags, allow_other, uid }, &session.descriptors, memory.as_ref());
     }
     session.descriptors.clear();
 
+    let (reload, mut requests) = tokio::sync::mpsc::channel(1);
     let _control = place.and_then(|_| {
-        let reporter = Reporter {
-            operations: Arc::clone(&operations),
-            mountpoint: mountpoint.to_owned(),
-            started: SystemTime::now(),
-            max_bytes: config.max_bytes,
-            allow_other: config.allow_other,
-        };
-        start_control(&socket, reporter)
+        let (serving, mountpoint, started) = (Arc::clone(&serving), mountpoint.to_owned(), SystemTime::now());
+        let allow_other = config.allow_other;
+        let reporter = Box::new(move || {
+            let (operations, mountpoint) = (serving.now(), mountpoint.clone());
+            let max_bytes = operations.namespace().memory().max_bytes();
+            Reporter { operations, mountpoint, started, max_bytes, allow_other }
+        });
+        start_control(&socket, Desk { reporter, reload })
     });
-    let followers = cache::follow(namespace.sources(), &memory);
-    let sweeper = tokio::spawn(sweep(Arc::clone(&namespace)));
+    let sweeper = tokio::spawn(sweep(Arc::clone(&serving)));
+    let followers = followers(&serving);
     ready(mountpoint, config.scopes.len(), &mut session.end).await?;
+    let (flags, serving) = (session.flags, Arc::clone(&serving));
+    let (lent, unfinished) = (Vec::new(), Vec::new());
+    let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, flags, lent, unfinished };
 
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
         _ = interrupt.recv() => Stop::Asked("SIGINT"),
         outcome = &mut session.end => Stop::Unmounted(outcome),
-        () = reopen(&mut hangup, &audit) => pending().await,
+        () = reloader.run(&mut hangup, &mut requests) => pending().await,
     };
     sweeper.abort();
-    drop(followers);
-    if let Some(follower) = follower {
-        follower.abort();
-    }
+    let Reloader { serving, audit, members, followers, mut lent, unfinished, .. } = reloader;
+    drop((members, followers));
+    lent.extend(serving.now().namespace().sources().all());
     // Whoever uses what was read through the mount does not notice that another daemon serves it.
     let mut is_over = true;
     let result = match outcome {
@@ -236,8 +231,12 @@ async fn serve(
         Stop::Unmounted(Err(_)) => Err(os("go on serving the mount")(io::Error::other("a thread ended"))),
     };
     memory.clear();
-    let written = tokio::task::spawn_blocking(move || audit.finish(LAST_RECORDS));
-    let giving_back = async { !is_over || tokio::time::timeout(GIVING_BACK, lent.close()).await.is_ok() };
+    let logs = unfinished.into_iter().chain([audit]);
+    let written = tokio::task::spawn_blocking(move || {
+        // Each of them, whatever comes of another.
+        logs.map(|log| log.finish(LAST_RECORDS)).fold(true, |all, written| all & written)
+    });
+    let giving_back = async { !is_over || tokio::time::timeout(GIVING_BACK, cache::close_all(lent)).await.is_ok() };
     let (is_given_back, written) = tokio::join!(giving_back, written);
     if !is_given_back {
         tracing::warn!("giving back what providers have lent took too long; the rest ends by itself");
@@ -299,12 +298,16 @@ enum Stop {
     Unmounted(Result<io::Result<()>, oneshot::error::RecvError>),
 }
 
-/// SIGHUP has the audit log look anew for its file. It is for reloading too, which this version cannot do.
-async fn reopen(hangup: &mut tokio::signal::unix::Signal, audit: &AuditLog) {
-    while hangup.recv().await.is_some() {
-        audit.reopen();
-        tracing::warn!("SIGHUP: this version cannot reload its configuration; restart it instead");
-    }
+/// Follows the providers of the configuration that holds.
+fn followers(serving: &Arc<Serving>) -> Followers {
+    let told = Arc::clone(serving);
+    let mut followers = Followers::new(Arc::new(move |scope: &ScopeName, change| {
+        let operations = told.now();
+        let namespace = operations.namespace();
+        namespace.memory().outdate(namespace.sources(), scope, &change);
+    }));
+    followers.follow(serving.now().namespace().sources());
+    followers
 }
 
 fn sources(config: &Config) -> Result<Arc<Sources>, DaemonError> {
@@ -314,8 +317,8 @@ fn sources(config: &Config) -> Result<Arc<Sources>, DaemonError> {
     Ok(Arc::new(sources.map_err(failed)?))
 }
 
-fn start_control(socket: &Path, reporter: Reporter) -> Option<Server> {
-    control::start(socket, reporter)
+fn start_control(socket: &Path, desk: Desk) -> Option<Server> {
+    control::start(socket, desk)
         .inspect_err(|error| {
             tracing::warn!("no control socket at {}, so `hushfs status` will not work: {error}", socket.display());
         })
@@ -345,12 +348,15 @@ async fn ready(
 }
 
 /// Wipes what is past any use, and says once if values could be swapped out.
-async fn sweep(namespace: Arc<Namespace>) {
+async fn sweep(serving: Arc<Serving>) {
     let mut warned = false;
     loop {
         tokio::time::sleep(SWEEP).await;
+        let operations = serving.now();
+        let namespace = operations.namespace();
         namespace.memory().sweep(namespace.sources());
         namespace.sources().sweep();
+        drop(operations);
         let unlocked = crate::secret::usage().unlocked;
         if unlocked > 0 && !warned {
             warned = true;

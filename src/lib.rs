@@ -10,7 +10,8 @@
 //! 6. [`provider`] asks the service that holds the value.
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
-//! Around it: [`daemon`] is the order of its life, [`handover`] what outlives it, [`control`] answers the commands that
+//! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
+//! what outlives it, [`control`] answers the commands that
 //! speak to it, [`telemetry`] writes logs, [`sandbox`] takes from the process what it does not need.
 //!
 //! What must stay true:
@@ -18,7 +19,8 @@
 //! - every request is answered within its scope's `timeout`;
 //! - a value is held in a [`secret::Secret`] and nothing else, and is handed out only after a decision;
 //! - a refusal is never answered with a value from memory;
-//! - what a provider gave to one identity is never given to another.
+//! - what a provider gave to one identity is never given to another;
+//! - a request is judged and answered by one configuration, from its beginning to its end.
 
 pub mod access;
 pub mod cache;
@@ -29,6 +31,7 @@ pub mod daemon;
 pub mod fs;
 pub mod handover;
 pub mod provider;
+pub mod reload;
 pub mod sandbox;
 pub mod secret;
 pub mod telemetry;

@@ -21,4 +21,4 @@ pub use renewal::{Forgotten, Renewed};
 pub use source::{Generation, LastError, Source};
 pub use sources::{Build, Sources, close_all};
 pub use store::{Held, Remembered};
-pub use watch::follow;
+pub use watch::{Followers, Heard};

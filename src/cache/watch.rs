@@ -1,14 +1,15 @@
 //! Changes that providers tell of: followed for as long as the mount lives.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
-use super::memory::Memory;
 use super::source::Source;
 use super::sources::Sources;
 use super::store::jitter;
+use crate::config::ScopeName;
 use crate::provider::{Change, ErrorKind};
 
 /// The first wait before another attempt; it doubles with each that fails.
@@ -19,18 +20,44 @@ const REFUSED_WAIT: Duration = Duration::from_secs(300);
 /// What went on for so long has not failed at once.
 const GOOD: Duration = Duration::from_secs(60);
 
-/// Follows what the providers of all scopes tell of, as the scopes' own identities. Ends when the set is dropped.
-pub fn follow(sources: &Arc<Sources>, memory: &Arc<Memory>) -> JoinSet<()> {
-    let mut followers = JoinSet::new();
-    for source in sources.own().values() {
-        followers.spawn(of_one(Arc::clone(source), Arc::clone(sources), Arc::clone(memory)));
-    }
-    followers
+/// Told of what has changed in a scope; must not block.
+pub type Heard = dyn Fn(&ScopeName, Change) + Send + Sync;
+
+/// Follows what the providers of all scopes tell of, as the scopes' own identities, until it is dropped.
+pub struct Followers {
+    heard: Arc<Heard>,
+    followed: HashMap<ScopeName, (Arc<Source>, AbortHandle)>,
+    tasks: JoinSet<()>,
 }
 
-async fn of_one(source: Arc<Source>, sources: Arc<Sources>, memory: Arc<Memory>) {
+impl Followers {
+    pub fn new(heard: Arc<Heard>) -> Self {
+        Self { heard, followed: HashMap::new(), tasks: JoinSet::new() }
+    }
+
+    /// These scopes and no others from now on. A provider that is followed already misses nothing.
+    pub fn follow(&mut self, sources: &Sources) {
+        self.followed.retain(|scope, (followed, task)| {
+            let is_same = sources.own().get(scope).is_some_and(|source| source.shares_provider_with(followed));
+            if !is_same {
+                task.abort();
+            }
+            is_same
+        });
+        for (scope, source) in sources.own() {
+            if !self.followed.contains_key(scope) {
+                let task = self.tasks.spawn(of_one(Arc::clone(source), Arc::clone(&self.heard)));
+                self.followed.insert(scope.clone(), (Arc::clone(source), task));
+            }
+        }
+        // Those that have ended, or been ended.
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+async fn of_one(source: Arc<Source>, told: Arc<Heard>) {
     let scope = &source.scope.name;
-    let heard = |change: Change| memory.outdate(&sources, scope, &change);
+    let heard = |change: Change| told(scope, change);
     let (mut wait, mut is_told) = (FIRST_WAIT, false);
     loop {
         let Some(watch) = source.watch(&heard) else { return };

@@ -3,11 +3,16 @@
 use std::io::{IsTerminal, Write};
 
 use super::{Failure, Status};
-use crate::config::{Config, Report, Source, load};
+use crate::config::{Config, Loaded, Report, Source, load};
 
 /// The configuration, its warnings printed on standard error.
 pub fn configuration(source: &Source) -> Result<Config, Failure> {
-    match load(source) {
+    loaded(load(source))
+}
+
+/// The same of what has been loaded.
+pub fn loaded(loaded: Result<Loaded, Report>) -> Result<Config, Failure> {
+    match loaded {
         Ok(loaded) => {
             warn(&loaded.warnings);
             Ok(loaded.config)

@@ -12,6 +12,7 @@ mod mount;
 mod output;
 mod place;
 mod refresh;
+mod reload;
 mod status;
 #[cfg(feature = "local")]
 mod store;
@@ -53,6 +54,7 @@ pub enum Command {
     Env(env::Env),
     Refresh(refresh::Refresh),
     Flush(flush::Flush),
+    Reload(reload::Reload),
     Completions(completions::Completions),
     Man(man::Man),
     /// The local encrypted store: a folder of age-encrypted files
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Env(env) => env.run(&source),
         Command::Refresh(refresh) => refresh.run(&source),
         Command::Flush(flush) => flush.run(&source),
+        Command::Reload(reload) => reload.run(&source),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

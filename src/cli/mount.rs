@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{Failure, Status, configuration};
+use super::configuration::loaded;
+use super::{Failure, Status};
 use crate::config::Source;
 use crate::daemon::{self, DaemonError};
+use crate::reload::Origin;
 use crate::telemetry::{Level, init_logs};
 
 /// Mount the secrets and serve them, in the foreground
@@ -25,12 +27,10 @@ impl Mount {
     pub fn run(self, source: &Source) -> Result<ExitCode, Failure> {
         let hardened = crate::sandbox::harden();
         hardened.map_err(|error| Failure::new(Status::Os, format!("cannot make the process undumpable: {error}")))?;
-        let mut config = configuration(source)?;
-        if let Some(mountpoint) = self.mountpoint {
-            config.mountpoint = mountpoint;
-        }
+        let origin = Origin { source: source.clone(), mountpoint: self.mountpoint };
+        let config = loaded(origin.load())?;
         init_logs(self.log);
-        daemon::run(config).map(|()| ExitCode::SUCCESS).map_err(|error| {
+        daemon::run(config, origin).map(|()| ExitCode::SUCCESS).map_err(|error| {
             let status = match &error {
                 DaemonError::Mount(_) | DaemonError::Mountpoint { .. } | DaemonError::Os { .. } => Status::Os,
                 DaemonError::Occupied { .. } | DaemonError::Hung { .. } | DaemonError::Lingering { .. } => {

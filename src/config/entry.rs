@@ -1,12 +1,14 @@
 //! A diagnostic for machines.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::diagnostic::{Diagnostic, Location, Severity};
 use super::place::Place;
 
-/// A diagnostic in `hushfs check --json`.
-#[derive(Debug, Serialize)]
+/// A diagnostic in `hushfs check --json` and `hushfs reload --json`.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Entry {
     pub severity: Severity,
     pub message: String,
@@ -14,16 +16,16 @@ pub struct Entry {
     pub position: Position,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<Position>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub help: Vec<String>,
 }
 
 /// Line and column count from 1, the column in characters.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Position {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -31,6 +33,25 @@ pub struct Position {
     pub line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<usize>,
+}
+
+/// One line, for a log.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { file, line, column } = &self.position;
+        if let Some(file) = file {
+            f.write_str(file)?;
+            for number in [line, column].into_iter().flatten() {
+                write!(f, ":{number}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(expected) = &self.expected {
+            write!(f, ": {expected}")?;
+        }
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
 }
 
 impl Entry {

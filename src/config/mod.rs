@@ -4,10 +4,15 @@
 //! 2. `merged`: the main file and `conf.d/*.toml` become one; a conflict names both places.
 //! 3. `validate`: values become `settings`, the only form that the rest of the program sees.
 //!
+//! `changes` is what one has otherwise than another.
+//!
 //! Whatever is wrong on the way is collected and reported together (`report`). A report shows lines of
 //! the files, but no line that looks as if it held a credential (`conceal`).
 
 mod acts_as;
+mod changes;
+#[cfg(all(test, feature = "local"))]
+mod changes_test;
 mod conceal;
 mod diagnostic;
 mod duration;
@@ -39,6 +44,7 @@ mod validate;
 mod written;
 
 pub use acts_as::{ActsAs, IdentityRole, VaultRole};
+pub use changes::{Changes, Replaced, fixed};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Entry, Position};
 pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load};

@@ -11,7 +11,7 @@ use super::protocol::{Request, Response};
 
 /// The longest that a command waits for the daemon, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The same for very many values that are to be fetched anew.
+/// The same for very many values that are to be fetched anew, and for requests that a reload waits for.
 const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 /// The attribute of the mount's root that names the socket; see `fs::xattr`.
 const ATTRIBUTE: &str = "user.hushfs.control";
@@ -82,7 +82,7 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
 fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
     let mut stream = UnixStream::connect(socket)?;
     let patience = match request {
-        Request::Refresh { .. } => LONG_PATIENCE,
+        Request::Refresh { .. } | Request::Reload => LONG_PATIENCE,
         Request::Status | Request::Why { .. } | Request::Flush { .. } => PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::reload::Reloaded;
 use crate::access::explanation::Explanation;
 
 /// A command to the daemon.
@@ -21,6 +22,7 @@ pub enum Request {
     Flush {
         names: Vec<String>,
     },
+    Reload,
 }
 
 /// Whom a question is about.
@@ -43,6 +45,7 @@ pub enum Response {
     Why(Box<Explanation>),
     Refreshed(Box<Refreshed>),
     Flushed(Flushed),
+    Reloaded(Box<Reloaded>),
     /// There is no such user, process or place, so there is nothing to tell.
     NoSuch {
         why: String,

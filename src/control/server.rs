@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::protocol::{Request, Response};
+use super::reload::Reloaded;
 use super::report::Reporter;
 
 /// Clients served at a time. Whoever comes then takes the place of the one that has been there longest: an
@@ -24,6 +26,14 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(50);
 /// The longest request, in bytes: a path and more.
 const LONGEST: u64 = 16 << 10;
 
+/// Who answers.
+pub struct Desk {
+    /// Made anew for each request: it tells of the configuration that holds, and to its end of the same.
+    pub reporter: Box<dyn Fn() -> Reporter + Send + Sync>,
+    /// Who loads the configuration, and where to say what came of it.
+    pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
+}
+
 /// A socket that is answered until this is dropped, and is then gone.
 pub struct Server {
     serving: JoinHandle<()>,
@@ -35,7 +45,7 @@ pub struct Server {
 /// # Errors
 ///
 /// Where the path is taken: by another daemon that answers, or by something that is not a socket.
-pub fn start(path: &Path, reporter: Reporter) -> io::Result<Server> {
+pub fn start(path: &Path, desk: Desk) -> io::Result<Server> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something that is not a socket"));
@@ -47,11 +57,11 @@ pub fn start(path: &Path, reporter: Reporter) -> io::Result<Server> {
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    let serving = tokio::spawn(serve(listener, Arc::new(reporter)));
+    let serving = tokio::spawn(serve(listener, Arc::new(desk)));
     Ok(Server { serving, path: path.to_owned() })
 }
 
-async fn serve(listener: UnixListener, reporter: Arc<Reporter>) {
+async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     let mut clients = VecDeque::<AbortHandle>::new();
     let mut failing = false;
     loop {
@@ -64,10 +74,10 @@ async fn serve(listener: UnixListener, reporter: Arc<Reporter>) {
                 {
                     longest.abort();
                 }
-                let reporter = Arc::clone(&reporter);
+                let desk = Arc::clone(&desk);
                 let answered = tokio::spawn(async move {
                     // A client that goes away in the middle is its own affair.
-                    let _ = answer(client, &reporter).await;
+                    let _ = answer(client, &desk).await;
                 });
                 clients.push_back(answered.abort_handle());
             }
@@ -90,21 +100,23 @@ impl Drop for Server {
     }
 }
 
-async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
+async fn answer(client: UnixStream, desk: &Desk) -> io::Result<()> {
     let peer = client.peer_cred()?;
     let (read, mut write) = client.into_split();
     let response = if peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw() {
         let mut line = Vec::new();
         timely(BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut line)).await?;
         match serde_json::from_slice::<Request>(&line) {
-            Ok(Request::Status) => Response::Status(Box::new(reporter.status())),
+            Ok(Request::Status) => Response::Status(Box::new((desk.reporter)().status())),
             Ok(Request::Why { names, who }) => {
+                let reporter = (desk.reporter)();
                 let why = tokio::time::timeout(LONGEST_ANSWER, reporter.why(names, who, peer.pid())).await;
                 why.unwrap_or_else(|_| Response::NoSuch { why: "no answer in time; see hushfs status".into() })
             }
             // Bounded by the scopes' timeouts: as many values as there are may take their time.
-            Ok(Request::Refresh { names }) => reporter.refresh(&names).await,
-            Ok(Request::Flush { names }) => reporter.flush(&names),
+            Ok(Request::Refresh { names }) => (desk.reporter)().refresh(&names).await,
+            Ok(Request::Flush { names }) => (desk.reporter)().flush(&names),
+            Ok(Request::Reload) => desk.reload().await,
             Err(error) => Response::Refused { why: format!("not a request: {error}") },
         }
     } else {
@@ -114,6 +126,17 @@ async fn answer(client: UnixStream, reporter: &Reporter) -> io::Result<()> {
     line.push(b'\n');
     timely(write.write_all(&line)).await?;
     write.shutdown().await
+}
+
+impl Desk {
+    async fn reload(&self) -> Response {
+        let (answer, reloaded) = oneshot::channel();
+        let is_asked = self.reload.send(answer).await.is_ok();
+        match reloaded.await {
+            Ok(reloaded) if is_asked => Response::Reloaded(Box::new(reloaded)),
+            Ok(_) | Err(_) => Response::NoSuch { why: "the daemon is about to end, and reloads nothing".into() },
+        }
+    }
 }
 
 /// A client that is slow loses its place.
@@ -133,6 +156,10 @@ mod tests {
     use crate::config::RootPolicy;
     use crate::fs::{Judge, Operations};
     use crate::tree::Namespace;
+
+    fn desk() -> Desk {
+        Desk { reporter: Box::new(reporter), reload: mpsc::channel(1).0 }
+    }
 
     fn reporter() -> Reporter {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -156,8 +183,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let server = start(&path, reporter()).unwrap();
-        assert_eq!(start(&path, reporter()).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        let server = start(&path, desk()).unwrap();
+        assert_eq!(start(&path, desk()).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         assert!(path.exists());
         drop(server);
         assert!(!path.exists());
@@ -168,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert_eq!(start(&path, reporter()).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(start(&path, desk()).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"data");
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attributes::Attributes;
@@ -37,25 +38,48 @@ pub struct Opened {
     pub doubtful_size: Option<u64>,
 }
 
-/// The file system.
+/// The file system, as one configuration has it. What the kernel holds of it is shared with the one before and after.
 pub struct Operations {
     namespace: Arc<Namespace>,
-    pub inodes: Inodes,
-    handles: Handles,
+    pub inodes: Arc<Inodes>,
+    handles: Arc<Handles>,
     judge: Judge,
     /// The kernel asks for access control lists, and goes by them.
-    lists: AtomicBool,
+    lists: Arc<AtomicBool>,
     recorder: Recorder,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
     control: PathBuf,
+    /// Dropped with this, so that somebody learns of it.
+    in_use: Option<oneshot::Sender<()>>,
 }
 
 impl Operations {
     pub fn new(namespace: Arc<Namespace>, judge: Judge, audit: Arc<AuditLog>, control: PathBuf) -> Self {
-        let (inodes, handles, recorder) = (Inodes::new(), Handles::default(), Recorder::new(audit));
-        let (lists, ledger) = (AtomicBool::new(false), Ledger::none());
-        Self { namespace, inodes, handles, judge, lists, recorder, ledger, control }
+        let (inodes, handles, recorder) = (Arc::default(), Arc::default(), Recorder::new(audit));
+        let (lists, ledger) = (Arc::default(), Arc::new(Ledger::none()));
+        Self { namespace, inodes, handles, judge, lists, recorder, ledger, control, in_use: None }
+    }
+
+    /// Those of another configuration, for the same mount.
+    #[must_use]
+    pub fn followed_by(&self, namespace: Arc<Namespace>, judge: Judge, audit: Arc<AuditLog>) -> Self {
+        Self {
+            namespace,
+            inodes: Arc::clone(&self.inodes),
+            handles: Arc::clone(&self.handles),
+            judge,
+            lists: Arc::clone(&self.lists),
+            recorder: Recorder::new(audit),
+            ledger: Arc::clone(&self.ledger),
+            control: self.control.clone(),
+            in_use: None,
+        }
+    }
+
+    /// `in_use` is dropped when these are.
+    pub(super) fn is_in_use(&mut self, in_use: oneshot::Sender<()>) {
+        self.in_use = Some(in_use);
     }
 
     /// Has what the kernel is given noted for a daemon after this one, and what an earlier one gave known.
@@ -64,7 +88,7 @@ impl Operations {
             self.inodes.restore(number, node);
         }
         self.handles.inherit(estate.open.into_iter());
-        self.ledger = ledger;
+        self.ledger = Arc::new(ledger);
         self
     }
 
@@ -149,9 +173,16 @@ impl Operations {
             }
             Err(refusal) => return Err(refusal),
         };
-        if ino != ROOT {
-            // The root's attributes are what the kernel judges everyone else by.
-            self.may_know(&asked, &node, deadline).await?;
+        // The root's attributes are what the kernel judges everyone else by.
+        if ino != ROOT
+            && let Err(refusal) = self.may_know(&asked, &node, deadline).await
+        {
+            // Whoever has it open knows it, also when another configuration grants it no more.
+            let snapshot = match handle.and_then(|handle| self.handles.file(handle)) {
+                Some(content) => Some(content),
+                None => self.opened_by(&caller, ino, |_| true),
+            };
+            return snapshot.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
         }
         let found = match self.namespace.facts(Node::clone(&node), deadline).await {
             Ok(found) => found,
@@ -205,7 +236,10 @@ impl Operations {
         let size = content.bytes().len() as u64;
         // In this order: whoever tells the kernel another size from here on sees the handle.
         let handle = self.handles.add_file(ino, caller.pid, content);
-        self.ledger.opened(handle, || OpenFile { ino, opener: caller.pid, version: version.unwrap_or_default() });
+        self.ledger.opened(handle, || {
+            let (version, origin) = (version.unwrap_or_default(), self.origin(&node));
+            OpenFile { ino, opener: caller.pid, version, origin }
+        });
         Ok(Opened { handle, doubtful_size: self.inodes.tell_size(ino, size) })
     }
 
@@ -225,6 +259,10 @@ impl Operations {
         let Some(opened) = self.handles.inherited(handle) else { return self.content(handle) };
         let node = self.node(opened.ino)?;
         let Node::File(at, version, file) = &*node else { return Err(Refusal::Unknown) };
+        // Its scope is another by now, and its version would be another's.
+        if opened.origin.is_some() && opened.origin != self.origin(&node) {
+            return Err(Refusal::Unknown);
+        }
         let current = self.namespace.open(&Node::File(at.clone(), version.clone(), file.clone()), deadline).await;
         let content = match current {
             Ok((content, document)) if document.version == opened.version => content,
@@ -430,6 +468,12 @@ impl Operations {
     fn question_of_a_read(&self, node: &Node) -> Question {
         let action = if self.is_previous(node) { audit::Action::ReadPrevious } else { audit::Action::Read };
         question(node, action)
+    }
+
+    /// Where a node's scope has its values from.
+    fn origin(&self, node: &Node) -> Option<u64> {
+        let source = self.namespace.sources().own().get(node.scope()?)?;
+        Some(source.scope.fingerprint())
     }
 
     /// As [`Recorder::asked`], for what is recorded whatever comes of it.

@@ -165,6 +165,12 @@ impl Inodes {
         self.read().files.get(secret).cloned().unwrap_or_default()
     }
 
+    /// The numbers that the kernel knows of nodes that are wanted.
+    pub fn known(&self, wanted: impl Fn(&Node) -> bool) -> Vec<u64> {
+        let table = self.read();
+        table.by_number.iter().filter(|(_, known)| wanted(&known.node)).map(|(number, _)| *number).collect()
+    }
+
     /// How many numbers the kernel knows.
     pub fn count(&self) -> usize {
         self.read().by_number.len()

@@ -18,6 +18,7 @@ mod as_root {
     #[cfg(feature = "kubernetes")]
     mod kubernetes_identities;
     mod permissions;
+    mod reload;
     mod units;
     #[cfg(feature = "vault")]
     mod vault_identities;
@@ -54,6 +55,7 @@ mod never_block;
 mod parameter_store;
 mod readers;
 mod refresh;
+mod reload;
 mod rotated_while_cached;
 mod rotation;
 mod scarcity;

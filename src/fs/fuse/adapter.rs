@@ -22,11 +22,12 @@ use crate::access::Caller;
 use crate::cache::Failure;
 use crate::fs::handles::Directory;
 use crate::fs::operations::{GRACE, Opened, Operations};
+use crate::fs::serving::Serving;
 use crate::tree::Refusal;
 
 /// The file system as the kernel calls it.
 pub struct Adapter {
-    operations: Arc<Operations>,
+    serving: Arc<Serving>,
     runtime: Handle,
     interrupts: Arc<Interrupts>,
     /// All that the kernel is served through.
@@ -41,11 +42,13 @@ struct Asking {
     caller: Caller,
     /// What it was read from.
     device: Arc<Device>,
+    /// Those that answer it, from its beginning to its end.
+    operations: Arc<Operations>,
 }
 
 impl Adapter {
-    pub fn new(operations: Arc<Operations>, runtime: Handle, devices: Vec<Arc<Device>>) -> Self {
-        Self { operations, runtime, interrupts: Arc::default(), devices }
+    pub fn new(serving: Arc<Serving>, runtime: Handle, devices: Vec<Arc<Device>>) -> Self {
+        Self { serving, runtime, interrupts: Arc::default(), devices }
     }
 
     /// Answers a message that came from `device`, now or later.
@@ -54,12 +57,16 @@ impl Adapter {
             tracing::error!(length = message.len(), "a message from the kernel has no header");
             return;
         };
-        let asking = || Asking { reply: Reply::new(device, unique), unique, node, caller, device: Arc::clone(device) };
+        let operations = self.serving.now();
+        let asking = || {
+            let (reply, device) = (Reply::new(device, unique), Arc::clone(device));
+            Asking { reply, unique, node, caller, device, operations: Arc::clone(&operations) }
+        };
         match operation {
             // These have no answer.
-            Ok(Operation::Forget { lookups }) => self.operations.forget(node, lookups),
+            Ok(Operation::Forget { lookups }) => operations.forget(node, lookups),
             Ok(Operation::BatchForget(all)) => {
-                all.into_iter().for_each(|(node, lookups)| self.operations.forget(node, lookups));
+                all.into_iter().for_each(|(node, lookups)| operations.forget(node, lookups));
             }
             Ok(Operation::Interrupt { unique: of }) => self.interrupt(unique, of),
             Ok(operation) => self.dispatch(operation, asking()),
@@ -68,7 +75,7 @@ impl Adapter {
     }
 
     fn dispatch(&self, operation: Operation<'_>, asking: Asking) {
-        let operations = Arc::clone(&self.operations);
+        let operations = Arc::clone(&asking.operations);
         match operation {
             Operation::Lookup { name } => self.lookup(asking, name),
             Operation::GetAttr { handle } => {
@@ -135,10 +142,10 @@ impl Adapter {
     }
 
     fn lookup(&self, asking: Asking, name: &std::ffi::OsStr) {
-        let operations = Arc::clone(&self.operations);
+        let operations = Arc::clone(&asking.operations);
         let deadline = operations.deadline(asking.node);
         let work = operations.lookup(asking.caller, asking.node, name.to_owned(), deadline);
-        let giver = Arc::clone(&self.operations);
+        let giver = Arc::clone(&asking.operations);
         self.answer(asking, deadline, work, move |reply, found| {
             if !reply.entry(&found) {
                 giver.forget(found.ino, 1);
@@ -149,11 +156,11 @@ impl Adapter {
     fn open(&self, asking: Asking) {
         // Direct: values stay out of the page cache.
         const FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_NOFLUSH);
-        let operations = Arc::clone(&self.operations);
+        let operations = Arc::clone(&asking.operations);
         let deadline = operations.deadline(asking.node);
         let work = operations.open(asking.caller, asking.node, deadline);
         let (runtime, interrupts) = (self.runtime.clone(), Arc::clone(&self.interrupts));
-        let giver = Arc::clone(&self.operations);
+        let giver = Arc::clone(&asking.operations);
         let (device, unique, ino, thread) = (Arc::clone(&asking.device), asking.unique, asking.node, asking.caller.pid);
         self.answer(asking, deadline, work, move |reply, Opened { handle, doubtful_size }| {
             let give = move |operations: &Operations| {
@@ -176,10 +183,10 @@ impl Adapter {
     }
 
     fn opendir(&self, asking: Asking) {
-        let operations = Arc::clone(&self.operations);
+        let operations = Arc::clone(&asking.operations);
         let deadline = operations.deadline(asking.node);
         let work = operations.opendir(asking.caller, asking.node, deadline);
-        let giver = Arc::clone(&self.operations);
+        let giver = Arc::clone(&asking.operations);
         self.answer(asking, deadline, work, move |reply, handle| {
             if !reply.opened(handle, FopenFlags::empty()) {
                 giver.release(handle);
@@ -194,7 +201,7 @@ impl Adapter {
         handle: u64,
         give: impl FnOnce(&Operations, &Directory, u64, Reply) + Send + 'static,
     ) {
-        let (operations, ino) = (Arc::clone(&self.operations), asking.node);
+        let (operations, ino) = (Arc::clone(&asking.operations), asking.node);
         if let Ok(listed) = operations.directory(handle) {
             return give(&operations, &listed, ino, asking.reply);
         }

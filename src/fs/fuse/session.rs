@@ -16,9 +16,11 @@ use super::device::Device;
 use super::reply::Reply;
 use super::wire::{Agreement, LARGEST_REQUEST, Notice, Operation, Request, agree};
 use crate::cache::ValueChange;
+use crate::fs::news::{News, Outdated};
 use crate::fs::operations::Operations;
+use crate::fs::serving::Serving;
 use crate::provider::VersionSelector;
-use crate::tree::Node;
+use crate::tree::{Inodes, Node, ROOT};
 
 /// More than one, so that a request whose answer is computed at once delays no other; more than two gain
 /// nothing on small machines.
@@ -50,20 +52,21 @@ impl Session {
     }
 }
 
-/// Could a daemon that has access control lists to show, or has none, go on with a connection on which these flags
-/// were agreed?
+/// Can a configuration that has access control lists to show, or has none, be served by a connection on which these
+/// flags were agreed?
 pub fn can_resume(flags: u64, has_lists: bool) -> bool {
-    // The kernel judges by lists, or not, for as long as the connection lives.
-    InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_POSIX_ACL) == has_lists
+    // The kernel asks for lists, or does not, for as long as the connection lives. To have none for it is an answer.
+    !has_lists || InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_POSIX_ACL)
 }
 
 /// Serves the kernel until the mount is gone.
 pub fn start(
-    operations: Arc<Operations>,
+    serving: Arc<Serving>,
     beginning: Beginning,
     runtime: Handle,
-    changes: Receiver<ValueChange>,
+    news: Receiver<News>,
 ) -> io::Result<Session> {
+    let operations = serving.now();
     let (first, mut others, flags, is_resumed) = match beginning {
         Beginning::New(device) => {
             let device = Arc::new(Device::new(device));
@@ -89,8 +92,9 @@ pub fn start(
     };
     let Some(first) = devices.first().map(Arc::clone) else { return Err(io::Error::other("no descriptor")) };
     let again = Arc::clone(&first);
-    let adapter = Arc::new(Adapter::new(Arc::clone(&operations), runtime, devices.clone()));
-    thread::Builder::new().name("hushfs-notify".into()).spawn(move || tell(&operations, &first, &changes))?;
+    let adapter = Arc::new(Adapter::new(serving, runtime, devices.clone()));
+    let inodes = Arc::clone(&operations.inodes);
+    thread::Builder::new().name("hushfs-notify".into()).spawn(move || tell(&inodes, &first, &news))?;
     let all = devices.clone();
     let serving = devices.into_iter().enumerate().map(|(number, device)| {
         let adapter = Arc::clone(&adapter);
@@ -197,25 +201,47 @@ fn serve(adapter: &Adapter, device: &Arc<Device>) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes back what the kernel remembers of values that are not what they were. From a thread of its own:
-/// the kernel may need an answer from us before it can listen.
-fn tell(operations: &Operations, device: &Device, changes: &Receiver<ValueChange>) {
-    for ValueChange { key, vanished, at } in changes {
-        let secret = key.at;
-        // Failures mean that the kernel has forgotten the file or the mount is gone.
-        for ino in operations.inodes.files_of(&secret) {
-            let _guard = operations.inodes.taking_back();
-            if !operations.inodes.settled_since(ino, at) {
-                let _ = device.notify(Notice::Attributes { ino });
+/// Takes back what the kernel remembers and is not so any more. From a thread of its own: the kernel may need an answer
+/// from us before it can listen.
+fn tell(inodes: &Inodes, device: &Device, news: &Receiver<News>) {
+    for news in news {
+        match news {
+            News::Value(change) => tell_of_value(inodes, device, change),
+            News::Configuration(outdated, told) => {
+                tell_of_configuration(inodes, device, &outdated);
+                // Whoever waited has gone on, or is gone.
+                let _ = told.send(());
             }
         }
-        let directory = match key.version {
-            VersionSelector::Named(id) => Node::Version(secret, id),
-            VersionSelector::Current | VersionSelector::Previous => Node::Directory(secret),
-        };
-        let parent = operations.inodes.number(&directory);
-        for name in vanished {
-            let _ = device.notify(Notice::Entry { parent, name: name.as_ref() });
+    }
+}
+
+fn tell_of_value(inodes: &Inodes, device: &Device, ValueChange { key, vanished, at }: ValueChange) {
+    let secret = key.at;
+    // Failures mean that the kernel has forgotten the file or the mount is gone.
+    for ino in inodes.files_of(&secret) {
+        let _guard = inodes.taking_back();
+        if !inodes.settled_since(ino, at) {
+            let _ = device.notify(Notice::Attributes { ino });
         }
+    }
+    let directory = match key.version {
+        VersionSelector::Named(id) => Node::Version(secret, id),
+        VersionSelector::Current | VersionSelector::Previous => Node::Directory(secret),
+    };
+    let parent = inodes.number(&directory);
+    for name in vanished {
+        let _ = device.notify(Notice::Entry { parent, name: name.as_ref() });
+    }
+}
+
+/// Attributes come with access control lists, which the kernel takes back with them.
+fn tell_of_configuration(inodes: &Inodes, device: &Device, outdated: &Outdated) {
+    for ino in inodes.known(|node| outdated.covers(node)) {
+        let _guard = inodes.taking_back();
+        let _ = device.notify(Notice::Attributes { ino });
+    }
+    for scope in &outdated.gone {
+        let _ = device.notify(Notice::Entry { parent: ROOT, name: scope.as_str().as_ref() });
     }
 }

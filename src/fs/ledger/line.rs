@@ -32,6 +32,10 @@ pub struct OpenFile {
     pub opener: u32,
     /// Of its secret.
     pub version: String,
+    /// Where its scope had its values from ([`Scope::fingerprint`](crate::config::Scope::fingerprint)): a version of
+    /// another place may have the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<u64>,
 }
 
 /// A [`Node`], its names as the file system spells them.

@@ -190,7 +190,7 @@ mod tests {
     }
 
     fn file(version: &str) -> OpenFile {
-        OpenFile { ino: 2, opener: 7, version: version.into() }
+        OpenFile { ino: 2, opener: 7, version: version.into(), origin: Some(9) }
     }
 
     fn estate_of(ledger: &Ledger) -> Estate {

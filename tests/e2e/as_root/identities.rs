@@ -328,3 +328,42 @@ fn each_identitys_current_version_is_read_by_its_link_without_a_right_to_older_o
         assert_eq!(cat(GAMMA, &[], &key), None);
     }
 }
+
+#[test]
+fn identities_that_are_in_another_order_after_a_reload_do_not_get_each_others_values() {
+    let world = World::new();
+    let _daemon = world.mount("ttl = \"1h\"\nnegative_ttl = \"1h\"", "");
+    let key = world.prod().join("db/KEY");
+    let read = || [ALPHA, BETA, GAMMA].map(|uid| cat(uid, &[], &key));
+    let fetched = || {
+        let status = world.place.status();
+        let scopes = status["scopes"].as_array().unwrap().clone();
+        scopes.iter().map(|scope| scope["calls"]["fetch"].as_u64().unwrap()).sum::<u64>()
+    };
+    let expected = [Some("alpha's own".to_owned()), Some("beta".to_owned()), None];
+    assert_eq!(read(), expected);
+    let before = fetched();
+
+    let tables: Vec<_> = world.identities.split_inclusive("{uid}\"\n").collect();
+    assert_eq!(tables.len(), 3);
+    let reload = |identities: &str| {
+        let file = world.place.path().join("hushfs.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (start, end) = (text.find("[[identity]]").unwrap(), text.find("[scopes").unwrap());
+        std::fs::write(&file, [&text[..start], identities, &text[end..]].concat()).unwrap();
+        let output = world.place.run(&["reload", "--mountpoint", world.place.mnt().to_str().unwrap()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    for order in [[2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+        reload(&order.map(|at| tables[at]).concat());
+        assert_eq!(read(), expected, "{order:?}");
+    }
+    assert_eq!(fetched(), before, "each is given its own from memory");
+
+    // Whoever has no identity any more is asked for as the scope's own, and gets nothing of what there was.
+    reload(&[tables[1], tables[2]].concat());
+    assert_eq!(fetched(), before - 1, "alpha's is not there any more");
+    assert_eq!(read()[1..], expected[1..]);
+    assert_eq!(cat(ALPHA, &[], &key).as_deref(), Some("alpha's own"), "the account is the same");
+    assert_eq!(fetched(), before, "it was fetched anew");
+}

@@ -1,0 +1,209 @@
+//! Another configuration for a mount that lives: the whole of it, or nothing.
+//!
+//! All that can go wrong goes wrong before anything is changed. Then one pointer is replaced
+//! ([`Serving`]): what comes from there on is judged and answered by the new configuration, what had come before by the
+//! old one to its end. Done is done: the kernel remembers nothing that was true only before, and no request is under way
+//! that began then.
+
+mod members;
+mod origin;
+mod refused;
+mod systemd;
+
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use self::refused::{Refused, log};
+use crate::access::audit::AuditLog;
+use crate::cache::{Followers, Source, close_all};
+use crate::config::{self, Changes, Config, Loaded};
+use crate::control::{ReloadRequests, Reloaded};
+use crate::fs::{News, Operations, Outdated, Serving, fuse};
+use crate::tree::Namespace;
+
+pub use self::members::{Members, judge};
+pub use self::origin::Origin;
+
+/// How long providers may take to give back what nobody can ask for any more. The rest ends by itself.
+const GIVING_BACK: Duration = Duration::from_secs(2);
+/// How long the last records of a log that is not written any more may take.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+/// A request that belongs to no scope, and what it takes to answer one, take less.
+const LONGER: Duration = Duration::from_secs(5);
+
+/// What there is of the configuration that holds.
+pub struct Reloader {
+    pub origin: Origin,
+    pub config: Config,
+    pub serving: Arc<Serving>,
+    pub audit: Arc<AuditLog>,
+    pub members: Members,
+    pub followers: Followers,
+    pub news: mpsc::Sender<News>,
+    /// What was agreed on with the kernel.
+    pub flags: u64,
+    /// Of configurations before, and not given back yet.
+    pub lent: Vec<Arc<Source>>,
+    /// Logs of configurations before that are not finished yet.
+    pub unfinished: Vec<Arc<AuditLog>>,
+}
+
+impl Reloader {
+    /// Loads when it is told to, by SIGHUP or over the control socket. To be dropped when there is something else to
+    /// do: what is begun and not seen is left, as if it had not been.
+    pub async fn run(&mut self, hangup: &mut tokio::signal::unix::Signal, requests: &mut ReloadRequests) {
+        loop {
+            let answer = tokio::select! {
+                Some(()) = hangup.recv() => None,
+                Some(answer) = requests.recv() => Some(answer),
+                else => return,
+            };
+            systemd::begins();
+            let reloaded = self.reload().await;
+            systemd::ends(&reloaded);
+            if let Some(answer) = answer {
+                // Whoever asked may be gone.
+                let _ = answer.send(reloaded);
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Reloaded {
+        // Also where the configuration is wrong: whoever has rotated the log has no other way to say so.
+        self.audit.reopen();
+        let origin = self.origin.clone();
+        // Names of users and groups are looked up, which may take its time.
+        let loaded = match tokio::task::spawn_blocking(move || origin.load()).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(report)) => Err(Refused::Wrong(report)),
+            Err(_) => Err(Refused::Failed("reading the configuration was broken off".to_owned())),
+        };
+        let applied = match loaded {
+            Ok(Loaded { config, warnings }) => self.apply(config).await.map(|changes| (changes, warnings)),
+            Err(refused) => Err(refused),
+        };
+        match applied {
+            Ok((changes, warnings)) => {
+                log(&warnings);
+                let reloaded = Reloaded::applied(changes, &warnings);
+                tracing::info!("reloaded: {}", reloaded.changes);
+                reloaded
+            }
+            Err(refused) => refused.tell(),
+        }
+    }
+
+    /// All or nothing.
+    async fn apply(&mut self, config: Config) -> Result<Changes, Refused> {
+        let now = self.serving.now();
+        let changes = Changes::between(&self.config, &config);
+        let mut fixed = config::fixed(&self.config, &config);
+        let differs = !(config.grants.is_empty() && config.identities.is_empty());
+        if differs && !now.wants_lists() && !fuse::can_resume(self.flags, differs) {
+            fixed.push("there are no [[grant]] and no [[identity]], and were to be some".to_owned());
+        }
+        if !fixed.is_empty() {
+            return Err(Refused::Fixed(fixed));
+        }
+        let sources = now.namespace().sources().followed_by(config.scopes.values(), config.identities.clone());
+        let sources = sources.map_err(|(scope, error)| Refused::Unworkable(format!("scope `{scope}`: {error}")))?;
+        let audit = if changes.audit { start(&config)? } else { Arc::clone(&self.audit) };
+        let members = if members::principals(&self.config) == members::principals(&config) {
+            None
+        } else {
+            Some(Members::of(&config).await)
+        };
+        let namespace = Arc::new(now.namespace().followed_by(Arc::new(sources)));
+        let judge = judge(&config, members.as_ref().unwrap_or(&self.members));
+        let next = now.followed_by(Arc::clone(&namespace), judge, Arc::clone(&audit));
+        if next.wants_lists() && fuse::can_resume(self.flags, true) {
+            next.set_lists();
+        }
+        let outdated = outdated(&changes, &members);
+        let longest = longest(&self.config);
+        self.config = config;
+        if let Some(members) = members {
+            self.members = members;
+        }
+        self.unfinished.extend(changes.audit.then(|| std::mem::replace(&mut self.audit, audit)));
+        self.replace(now, next, &namespace, &outdated, longest).await;
+        Ok(changes)
+    }
+
+    /// From here on nothing fails.
+    async fn replace(
+        &mut self,
+        now: Arc<Operations>,
+        next: Operations,
+        namespace: &Namespace,
+        outdated: &Outdated,
+        longest: Duration,
+    ) {
+        let (before, memory) = (Arc::clone(now.namespace().sources()), Arc::clone(namespace.memory()));
+        // Or it would be waited for.
+        drop(now);
+        let mut over = pin!(self.serving.replace(next).wait());
+        memory.limit(self.config.max_bytes);
+        memory.retire(namespace.sources());
+        self.followers.follow(namespace.sources());
+        self.tell(outdated).await;
+        let is_over = tokio::select! { biased; () = &mut over => true, () = std::future::ready(()) => false };
+        if !is_over {
+            if tokio::time::timeout(longest, over).await.is_err() {
+                tracing::warn!("requests from before the reload are still under way after {longest:?}");
+            }
+            // Once more: what the last of them have left.
+            memory.retire(namespace.sources());
+            self.tell(outdated).await;
+        }
+        self.lent.extend(before.without(namespace.sources()));
+        self.let_go().await;
+    }
+
+    /// Has the kernel told, and waits until it is.
+    async fn tell(&self, outdated: &Outdated) {
+        let (told, is_told) = tokio::sync::oneshot::channel();
+        if self.news.send(News::Configuration(outdated.clone(), told)).is_ok() {
+            // An error means that the mount is gone.
+            let _ = is_told.await;
+        }
+    }
+
+    /// Gives back and finishes what is left of configurations before.
+    pub async fn let_go(&mut self) {
+        if !self.lent.is_empty() {
+            if tokio::time::timeout(GIVING_BACK, close_all(self.lent.clone())).await.is_err() {
+                tracing::warn!("giving back what providers have lent took too long; the rest ends by itself");
+            }
+            self.lent.clear();
+        }
+        for log in self.unfinished.clone() {
+            let written = tokio::task::spawn_blocking(move || log.finish(LAST_RECORDS)).await;
+            if !written.unwrap_or(false) {
+                tracing::error!("audit records were lost that no sink tells of");
+            }
+        }
+        self.unfinished.clear();
+    }
+}
+
+fn start(config: &Config) -> Result<Arc<AuditLog>, Refused> {
+    let started = AuditLog::start(&config.audit);
+    started.map(Arc::new).map_err(|error| Refused::Failed(format!("cannot start the audit log: {error}")))
+}
+
+fn outdated(changes: &Changes, members: &Option<Members>) -> Outdated {
+    let Changes { added, changed, adjusted, removed, .. } = changes;
+    Outdated {
+        everything: changes.are_of_access() || members.is_some(),
+        scopes: [added, changed, adjusted].into_iter().flatten().cloned().collect(),
+        gone: removed.iter().cloned().collect(),
+    }
+}
+
+/// No request takes longer.
+fn longest(config: &Config) -> Duration {
+    let timeouts = config.scopes.values().map(|scope| scope.cache.timeout);
+    timeouts.max().unwrap_or_default().saturating_add(LONGER)
+}

@@ -1,0 +1,186 @@
+//! Another configuration for a mount that lives, as users see it: what is taken away is refused at once, and nobody
+//! gets in between what neither configuration gives.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::grants::{EACCES, cat, grant, look, ls};
+use crate::support::daemon::{Place, eventually};
+use crate::support::machine::Machine;
+use crate::support::plain::PlainStore;
+use crate::support::users::{as_user, private_mounts};
+
+/// A place that other users may pass, and the stores `one` and `two`, whose `db/KEY` says where it is from.
+fn place() -> (Place, [PlainStore; 2]) {
+    let place = Place::new();
+    private_mounts(&place, 0);
+    std::fs::set_permissions(place.mnt(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stores = ["one", "two"].map(|name| {
+        let store = PlainStore::new(place.path(), name);
+        store.put("db.json", format!(r#"{{"KEY":"of {name}"}}"#).as_bytes());
+        store
+    });
+    (place, stores)
+}
+
+fn settings(grants: &str, store: &PlainStore) -> String {
+    format!("allow_other = true\n{grants}\n{}", store.scope("prod"))
+}
+
+fn reload(place: &Place, configuration: &str) {
+    place.configure(configuration);
+    let output = place.run(&["reload", "--mountpoint", place.mnt().to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn list_of(path: &Path) -> String {
+    let output = Command::new("getfacl").args(["-cnp"]).arg(path).output().expect("getfacl");
+    String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_grant_that_is_taken_away_is_refused_at_once_whatever_the_kernel_remembered() {
+    let (place, [one, _]) = place();
+    let (mine, theirs) = (grant("allow", "uid:2001", "read", "prod/db"), grant("allow", "uid:2002", "read", "prod/db"));
+    let _daemon = place.mount(&settings(&(mine.clone() + &theirs), &one));
+    let key = place.mnt().join("prod/db/KEY");
+    for uid in [2001, 2002] {
+        assert_eq!(cat(uid, &[], &key).as_deref(), Some("of one"));
+        assert_eq!(look(uid, &key), "");
+    }
+    assert!(list_of(&key).contains("user:2001:r--"));
+    let open = as_user(2001, || File::open(&key).unwrap());
+
+    reload(&place, &settings(&theirs, &one));
+    assert!(!list_of(&key).contains("2001") && list_of(&key).contains("user:2002:r--"), "{}", list_of(&key));
+    assert_eq!(cat(2001, &[], &key), None);
+    assert_eq!(look(2001, &key), EACCES);
+    assert_eq!(ls(2002, &[], &place.mnt()), ["prod"]);
+    assert_eq!(cat(2002, &[], &key).as_deref(), Some("of one"));
+    assert_eq!(place.calls("prod", "fetch"), 1, "its values are what they were");
+    let text = as_user(2001, || (open.metadata().unwrap().len(), std::io::read_to_string(open).unwrap()));
+    assert_eq!(text, (6, "of one".to_owned()), "what was open stays open");
+
+    // All of them, and back.
+    reload(&place, &settings("", &one));
+    assert_eq!((cat(2002, &[], &key), cat(0, &[], &key).as_deref()), (None, Some("of one")));
+    assert_eq!(list_of(&key), "user::r-- group::--- other::---");
+    reload(&place, &settings(&mine, &one));
+    assert_eq!((cat(2001, &[], &key).as_deref(), cat(2002, &[], &key)), (Some("of one"), None));
+}
+
+#[test]
+fn between_two_configurations_nobody_gets_what_neither_gives() {
+    let (place, [one, two]) = place();
+    let always = grant("allow", "uid:2003", "read", "prod/db");
+    // Each gives one store to one user: a mixture would give it to the other.
+    let configurations = [
+        settings(&(grant("allow", "uid:2001", "read", "prod/db") + &always), &one),
+        settings(&(grant("allow", "uid:2002", "read", "prod/db") + &always), &two),
+    ];
+    let _daemon = place.mount(&configurations[0]);
+    let key: PathBuf = place.mnt().join("prod/db/KEY");
+    let (is_over, reads) = (AtomicBool::new(false), [2001, 2002, 2003, 2004].map(|uid| (uid, AtomicU64::new(0))));
+    std::thread::scope(|threads| {
+        for (uid, reads) in &reads {
+            threads.spawn(|| {
+                as_user(*uid, || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        match (*uid, std::fs::read_to_string(&key)) {
+                            (2001 | 2003, Ok(value)) if value == "of one" => {}
+                            (2002 | 2003, Ok(value)) if value == "of two" => {}
+                            (2001 | 2002 | 2004, Err(error)) if error.raw_os_error() == Some(libc::EACCES) => {}
+                            (uid, other) => panic!("uid {uid}: {other:?}"),
+                        }
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            });
+        }
+        struct Over<'a>(&'a AtomicBool);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _over = Over(&is_over);
+        for turn in 1..=50 {
+            let before = reads.each_ref().map(|(_, reads)| reads.load(Ordering::Relaxed));
+            reload(&place, &configurations[turn % 2]);
+            let (granted, refused, value) = if turn % 2 == 0 { (2001, 2002, "of one") } else { (2002, 2001, "of two") };
+            let read = |uid| as_user(uid, || std::fs::read_to_string(&key).ok());
+            assert_eq!((read(granted).as_deref(), read(refused)), (Some(value), None));
+            for ((_, reads), before) in reads.iter().zip(before) {
+                eventually("everybody tries", || (reads.load(Ordering::Relaxed) > before).then_some(()));
+            }
+        }
+    });
+}
+
+/// What `systemctl reload` and a daemon after this one make of it.
+const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\
+     [Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n\
+     ExecReload=RELOAD\nFileDescriptorStoreMax=16\nRestart=on-failure\nRestartSec=300ms\n";
+
+#[test]
+fn systemd_reloads_it_in_both_ways_and_a_daemon_after_that_goes_on_with_what_holds() {
+    // A signal tells of no end and of no failure.
+    for (reload, status) in
+        [("/usr/bin/hushfs reload --mountpoint /secrets", "1\n"), ("/bin/sh -c 'kill -HUP $MAINPID'", "0\n")]
+    {
+        let place = Place::new();
+        let machine = Machine::new(&place);
+        machine.hushfs("");
+        machine.unit("hushfs.service", &UNIT.replace("RELOAD", reload));
+        machine.secret("db", "value");
+        machine.secret("other", "value");
+        // The same bytes, and so the same version, of another place.
+        machine.write("var/lib/elsewhere/db.json", &serde_json::json!({ "KEY": "value" }).to_string());
+        let holder = "exec 3</secrets/SCOPE/db/KEY; dd bs=1 count=1 status=none <&3; touch /run/open-SCOPE; \
+             until [ -e /run/go-on ]; do sleep 0.1; done; cat <&3";
+        for scope in ["prod", "moved"] {
+            machine.write(&format!("holder-{scope}"), &holder.replace("SCOPE", scope));
+        }
+        let scope = |path: &str| {
+            format!("[scopes.moved]\nprovider = \"local\"\npath = \"/var/lib/{path}\"\nallow_plaintext = true\n")
+        };
+        machine.write("moved-1", &scope("store"));
+        machine.write("moved-2", &scope("elsewhere"));
+        let results = machine.run(
+            "cp /etc/hushfs/hushfs.toml /base
+            grep ' /secrets ' /proc/self/mountinfo >/results/before
+            cat /base /moved-1 >/etc/hushfs/hushfs.toml
+            systemctl reload hushfs.service
+            until [ -d /secrets/moved ]; do sleep 0.1; done
+            ls /secrets >/results/reloaded
+            for scope in prod moved; do
+                sh /holder-$scope >/results/held-$scope 2>/results/told-$scope &
+                until [ -e /run/open-$scope ]; do sleep 0.1; done
+            done
+            cat /base /moved-2 >/etc/hushfs/hushfs.toml
+            systemctl reload hushfs.service
+            until [ \"$(ls /secrets/moved)\" = db ]; do sleep 0.1; done
+            kill -KILL $(systemctl show --property=MainPID --value hushfs.service)
+            cat /secrets/moved/db/KEY >/results/after-the-kill
+            touch /run/go-on
+            wait
+            grep ' /secrets ' /proc/self/mountinfo >/results/after
+            echo 'unknown = 1' >/etc/hushfs/hushfs.toml
+            systemctl reload hushfs.service && echo 0 >/results/status || echo 1 >/results/status
+            until journalctl --no-pager -b | grep 'everything stays as it was'; do sleep 0.1; done
+            systemctl is-active hushfs.service >/results/active
+            ls /secrets >/results/unchanged",
+        );
+        assert_eq!(results.file("reloaded"), "moved\nprod\n", "{reload}");
+        assert_eq!(results.file("after-the-kill"), "value");
+        assert_eq!(results.file("held-prod"), "value");
+        assert_eq!(results.file("held-moved"), "v", "what it was opened of is not there any more");
+        assert!(results.file("told-moved").contains("Stale file handle"), "{}", results.file("told-moved"));
+        assert_eq!(results.file("before"), results.file("after"));
+        assert_eq!(results.file("unchanged"), "moved\nprod\n");
+        assert_eq!(results.file("active"), "active\n");
+        assert_eq!(results.file("status"), status);
+    }
+}
