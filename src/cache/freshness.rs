@@ -27,6 +27,13 @@ pub struct Policy {
     /// While the provider is known to be out of reach, is it asked again behind the readers' backs, who
     /// get the last answer at once? Not for values: the next answer may be that they are revoked.
     pub retry_behind: bool,
+    /// Are there calls to spare, so that answers in use are refreshed ahead of time?
+    pub has_spare: bool,
+}
+
+/// How long a provider is left in peace that asks for it, within reason.
+pub(super) fn asked_pause(asked: Option<Duration>) -> Option<Duration> {
+    asked.map(|asked| asked.clamp(FIRST_RETRY, LONGEST_RETRY_AFTER))
 }
 
 impl Policy {
@@ -39,6 +46,7 @@ impl Policy {
             negative_ttl: settings.negative_ttl,
             timeout: settings.timeout,
             retry_behind: false,
+            has_spare: true,
         }
     }
 
@@ -158,7 +166,8 @@ impl<V> Kept<V> {
             && !good.outdated
             && now < good.fresh_until(policy)
         {
-            return Verdict::Fresh { good: good.clone(), refresh: waiting.is_none() && now >= good.refresh_at };
+            let refresh = policy.has_spare && waiting.is_none() && now >= good.refresh_at;
+            return Verdict::Fresh { good: good.clone(), refresh };
         }
         match waiting {
             None => match self.servable_stale(policy, now) {
@@ -222,7 +231,7 @@ impl<V> Kept<V> {
         let count = previous.and_then(|kept| kept.bad.as_ref()).map_or(0, |bad| bad.count).saturating_add(1);
         let doubled = FIRST_RETRY.saturating_mul(1_u32.checked_shl(count - 1).unwrap_or(u32::MAX));
         let pause = doubled.min(policy.negative_ttl);
-        let wait = error.retry_after.map_or(pause, |asked| asked.clamp(FIRST_RETRY, LONGEST_RETRY_AFTER));
+        let wait = asked_pause(error.retry_after).unwrap_or(pause);
         Self {
             good: previous.and_then(|kept| kept.good.clone()),
             bad: Some(Bad { error, at: now, until: now.saturating_add(wait), count }),
@@ -287,6 +296,7 @@ mod tests {
         negative_ttl: Duration::from_secs(10),
         timeout: Duration::from_secs(5),
         retry_behind: false,
+        has_spare: true,
     };
 
     fn at(seconds: u64) -> Duration {
@@ -307,6 +317,23 @@ mod tests {
         assert!(matches!(kept.judge(&POLICY, at(1239)), Verdict::Fresh { refresh: false, .. }));
         assert!(matches!(kept.judge(&POLICY, at(1240)), Verdict::Fresh { refresh: true, .. }));
         assert!(matches!(kept.judge(&POLICY, at(1300)), Verdict::Fetch { fallback: Some(_) }));
+    }
+
+    #[test]
+    fn values_that_came_together_are_refreshed_at_different_times() {
+        let refresh_at = |jitter| {
+            let kept = Kept::after_success(Arc::new(1), None, &POLICY, at(1000), SystemTime::UNIX_EPOCH, jitter);
+            kept.good.unwrap().refresh_at
+        };
+        assert_eq!([0.0, 0.5, 1.0].map(refresh_at), [1240, 1228, 1216].map(at));
+    }
+
+    #[test]
+    fn nothing_is_refreshed_ahead_of_time_while_there_are_no_calls_to_spare() {
+        let (kept, scarce) = (good_at(1000), Policy { has_spare: false, ..POLICY });
+        assert!(matches!(kept.judge(&scarce, at(1299)), Verdict::Fresh { refresh: false, .. }));
+        // Past its ttl a reader needs it.
+        assert!(matches!(kept.judge(&scarce, at(1300)), Verdict::Fetch { fallback: Some(_) }));
     }
 
     #[test]

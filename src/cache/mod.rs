@@ -1,5 +1,6 @@
 //! Between readers and providers: memory, one fetch however many ask, and the rules of freshness.
 
+mod budget;
 mod clock;
 mod freshness;
 #[cfg(test)]
@@ -13,7 +14,8 @@ mod sources;
 mod store;
 mod watch;
 
-pub use clock::{Clock, SystemClock, rfc3339};
+pub use budget::{Budget, BudgetReport};
+pub use clock::{Clock, Sleep, SystemClock, rfc3339};
 pub use freshness::{Failure, Good, Kept, Policy};
 pub use memory::{ListingKey, Memory, NameKey, ValueChange, ValueKey};
 pub use predictions::{Prediction, Predictions};

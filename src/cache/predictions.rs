@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::clock::Clock;
+use super::freshness::asked_pause;
 use super::memory::NameKey;
 use super::source::Generation;
 use super::sources::Asker;
@@ -181,7 +182,7 @@ impl Asking {
                 let lifetime = asker.source.scope.cache.iam_ttl;
                 let pause =
                     if error.kind.is_outage() { PAUSE.min(lifetime) } else { lifetime.saturating_mul(REFUSED_FOR) };
-                let until = now.saturating_add(error.retry_after.unwrap_or_default().max(pause));
+                let until = now.saturating_add(asked_pause(error.retry_after).unwrap_or_default().max(pause));
                 state.paused.insert(self.whose.clone(), until);
                 Err(error)
             }

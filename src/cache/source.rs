@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
+use super::budget::Budget;
+use super::clock::within;
 use super::freshness::Policy;
 use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
@@ -57,6 +59,8 @@ pub struct Source {
     pub generation: Generation,
     provider: Arc<dyn Provider>,
     permits: Arc<Semaphore>,
+    /// The scope's, shared by all its identities.
+    pub budget: Arc<Budget>,
     pub calls: Arc<Calls>,
     last_error: Arc<Mutex<Option<LastError>>>,
     /// When the provider last answered, also with a refusal.
@@ -65,13 +69,14 @@ pub struct Source {
 
 impl Source {
     /// Of a generation of its own.
-    pub fn new(scope: Scope, identity: Identity, provider: Arc<dyn Provider>) -> Self {
+    pub fn new(scope: Scope, identity: Identity, provider: Arc<dyn Provider>, budget: Arc<Budget>) -> Self {
         Self {
             scope,
             identity,
             generation: Generation::next(),
             provider,
             permits: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
+            budget,
             calls: Arc::default(),
             last_error: Arc::default(),
             last_answer: Arc::default(),
@@ -80,12 +85,13 @@ impl Source {
 
     /// The same scope as another identity sees it.
     pub fn seen_by(&self, identity: Identity, provider: Arc<dyn Provider>) -> Self {
-        Self { generation: self.generation, ..Self::new(self.scope.clone(), identity, provider) }
+        let budget = Arc::clone(&self.budget);
+        Self { generation: self.generation, ..Self::new(self.scope.clone(), identity, provider, budget) }
     }
 
     /// The same provider, asked and counted as before, under other rules of freshness.
-    pub fn under(&self, scope: Scope) -> Self {
-        Self { scope, ..self.clone() }
+    pub fn under(&self, scope: Scope, budget: Arc<Budget>) -> Self {
+        Self { scope, budget, ..self.clone() }
     }
 
     /// Is it the same provider, and not only one that is like it?
@@ -94,11 +100,11 @@ impl Source {
     }
 
     pub fn values(&self) -> Policy {
-        Policy::of_values(&self.scope.cache)
+        Policy { has_spare: self.budget.has_spare(), ..Policy::of_values(&self.scope.cache) }
     }
 
     pub fn names(&self) -> Policy {
-        Policy::of_names(&self.scope.cache)
+        Policy { has_spare: self.budget.has_spare(), ..Policy::of_names(&self.scope.cache) }
     }
 
     pub fn kind(&self) -> &'static str {
@@ -114,16 +120,14 @@ impl Source {
     }
 
     pub async fn list(self: Arc<Self>) -> Result<Index, Error> {
-        self.calls.list.fetch_add(1, Ordering::Relaxed);
         // A listing may take many pages, so it may take longer than a reader waits: readers that come
         // after it find it in memory.
         let patience = self.scope.cache.timeout.saturating_mul(12);
-        self.call(patience, self.provider.list()).await.map(Index::of)
+        self.call(&self.calls.list, patience, self.provider.list()).await.map(Index::of)
     }
 
     pub async fn look(self: Arc<Self>, name: SecretName) -> Result<Presence, Error> {
-        self.calls.look.fetch_add(1, Ordering::Relaxed);
-        match self.call(self.patience(), self.provider.look(&name)).await {
+        match self.call(&self.calls.look, self.patience(), self.provider.look(&name)).await {
             // As an error, so that it is remembered for `negative_ttl` and no longer.
             Ok(presence) if presence.is_nothing() => {
                 Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
@@ -136,8 +140,7 @@ impl Source {
     }
 
     pub async fn fetch(self: Arc<Self>, name: SecretName, version: VersionSelector) -> Result<Document, Error> {
-        self.calls.fetch.fetch_add(1, Ordering::Relaxed);
-        let fetched = self.call(self.patience(), self.provider.fetch(&name, &version)).await?;
+        let fetched = self.call(&self.calls.fetch, self.patience(), self.provider.fetch(&name, &version)).await?;
         let (length, most) = (fetched.payload.raw.len() as u64, self.scope.cache.max_secret_bytes);
         let split = if length > most {
             let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
@@ -161,15 +164,7 @@ impl Source {
         let Some(answer) = self.provider.keys(&name) else {
             return Err(Error::new(ErrorKind::Denied, format!("{} names no keys without their values", self.kind())));
         };
-        self.calls.look.fetch_add(1, Ordering::Relaxed);
-        let permitted = async {
-            let _permit = self.permits.acquire().await;
-            answer.await
-        };
-        let patience = self.patience();
-        let answer = tokio::time::timeout(patience, permitted).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::TimedOut, format!("no answer from {} within {patience:?}", self.kind())))
-        })?;
+        let answer = self.in_turn(&self.calls.look, self.patience(), answer).await??;
         self.heard();
         Ok(KeyNames::of(&answer))
     }
@@ -180,15 +175,16 @@ impl Source {
         identity: Option<ActsAs>,
         names: Vec<SecretName>,
     ) -> Result<Vec<Permission>, Error> {
+        self.budget.spare()?;
         self.calls.iam.fetch_add(1, Ordering::Relaxed);
         // Nobody waits for it but people.
         let patience = self.scope.cache.timeout.saturating_mul(12);
-        let asked = tokio::time::timeout(patience, self.provider.permissions(identity.as_ref(), &names)).await;
-        match asked {
-            Ok(Ok(answers)) if answers.len() == names.len() => Ok(answers),
-            Ok(Ok(_)) => Err(Error::new(ErrorKind::Malformed, "not one answer for each secret")),
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer about permissions within {patience:?}"))),
+        let asked = self.provider.permissions(identity.as_ref(), &names);
+        match within(self.budget.clock(), patience, asked).await {
+            Some(Ok(answers)) if answers.len() == names.len() => Ok(answers),
+            Some(Ok(_)) => Err(Error::new(ErrorKind::Malformed, "not one answer for each secret")),
+            Some(Err(error)) => Err(error),
+            None => Err(Error::new(ErrorKind::TimedOut, format!("no answer about permissions within {patience:?}"))),
         }
     }
 
@@ -199,7 +195,8 @@ impl Source {
 
     /// Who the provider takes us for.
     pub async fn whoami(&self) -> Result<String, Error> {
-        self.call(self.patience(), self.provider.whoami()).await
+        let answer = self.provider.whoami();
+        within(self.budget.clock(), self.patience(), answer).await.unwrap_or_else(|| Err(self.silence(self.patience())))
     }
 
     /// Gives back what the service has lent. Fails in the log.
@@ -216,20 +213,50 @@ impl Source {
         timeout - (timeout / 10).min(Duration::from_millis(250))
     }
 
-    async fn call<T>(&self, patience: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let permitted = async {
-            let _permit = self.permits.acquire().await;
-            answer.await
-        };
-        let result = tokio::time::timeout(patience, permitted).await.unwrap_or_else(|_| {
-            let detail = format!("no answer from {} within {patience:?}", self.kind());
-            Err(Error::new(ErrorKind::TimedOut, detail))
-        });
+    /// How long a call may wait for its turn, so that it still has a quarter of the time for itself.
+    fn patience_for_a_turn(&self) -> Duration {
+        self.patience() / 4 * 3
+    }
+
+    /// Makes a call, and notes what comes of it.
+    async fn call<T>(
+        &self,
+        made: &AtomicU64,
+        patience: Duration,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        // That there was no turn is no word of the provider's.
+        let result = self.in_turn(made, patience, answer).await?;
         match &result {
             Ok(_) => self.heard(),
             Err(error) => self.note(error),
         }
         result
+    }
+
+    /// Makes a call when it is its turn, and counts it. The outer error: there is no turn in time.
+    async fn in_turn<T>(
+        &self,
+        made: &AtomicU64,
+        patience: Duration,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Result<T, Error>, Error> {
+        let clock = self.budget.clock();
+        let began = clock.now();
+        let turn = self.budget.turn(self.patience_for_a_turn()).await?;
+        made.fetch_add(1, Ordering::Relaxed);
+        let permitted = async {
+            let _permit = self.permits.acquire().await;
+            answer.await
+        };
+        let left = patience.saturating_sub(clock.now().saturating_sub(began));
+        let result = within(clock, left, permitted).await.unwrap_or_else(|| Err(self.silence(patience)));
+        turn.ended(&result);
+        Ok(result)
+    }
+
+    fn silence(&self, patience: Duration) -> Error {
+        Error::new(ErrorKind::TimedOut, format!("no answer from {} within {patience:?}", self.kind()))
     }
 
     fn heard(&self) {

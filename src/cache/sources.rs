@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use super::budget::Budget;
+use super::clock::SystemClock;
 use super::source::Source;
 use crate::config::{ActsAs, IdentitySettings, Scope, ScopeName};
 use crate::provider::{Acting, Error, ErrorKind, Identity, Permission, Provider, SecretName};
@@ -58,7 +60,7 @@ impl Sources {
         build: Build,
     ) -> Result<Self, (ScopeName, Error)> {
         let source = |scope: &Scope| match build(scope, None) {
-            Ok(provider) => Ok((scope.name.clone(), Arc::new(Source::new(scope.clone(), Identity::Own, provider)))),
+            Ok(provider) => Ok((scope.name.clone(), Arc::new(own_source(scope, provider)))),
             Err(error) => Err((scope.name.clone(), error)),
         };
         let own = scopes.map(source).collect::<Result<_, _>>()?;
@@ -77,9 +79,13 @@ impl Sources {
     ) -> Result<Self, (ScopeName, Error)> {
         let own = |scope: &Scope| match self.own.get(&scope.name) {
             Some(now) if now.scope == *scope => Ok(Arc::clone(now)),
-            Some(now) if now.scope.gives_the_same_as(scope) => Ok(Arc::new(now.under(scope.clone()))),
+            Some(now) if now.scope.gives_the_same_as(scope) => {
+                let is_same = now.scope.cache.calls == scope.cache.calls;
+                let budget = if is_same { Arc::clone(&now.budget) } else { Arc::new(now.budget.at(scope.cache.calls)) };
+                Ok(Arc::new(now.under(scope.clone(), budget)))
+            }
             Some(_) | None => match (self.build)(scope, None) {
-                Ok(provider) => Ok(Arc::new(Source::new(scope.clone(), Identity::Own, provider))),
+                Ok(provider) => Ok(Arc::new(own_source(scope, provider))),
                 Err(error) => Err((scope.name.clone(), error)),
             },
         };
@@ -88,8 +94,11 @@ impl Sources {
         let still = |((scope, identity), other): (&(ScopeName, Identity), &Other)| {
             let own = next.own.get(scope).filter(|own| own.generation == other.source.generation)?;
             let is_same = own.scope == other.source.scope;
-            let source =
-                if is_same { Arc::clone(&other.source) } else { Arc::new(other.source.under(own.scope.clone())) };
+            let source = if is_same {
+                Arc::clone(&other.source)
+            } else {
+                Arc::new(other.source.under(own.scope.clone(), Arc::clone(&own.budget)))
+            };
             let other = Other { source, used: other.used };
             next.may_be_seen_by(scope, *identity).then(|| ((scope.clone(), *identity), other))
         };
@@ -236,6 +245,12 @@ pub async fn close_all(sources: Vec<Arc<Source>>) {
         under_way.spawn(async move { source.close().await });
     }
     while under_way.join_next().await.is_some() {}
+}
+
+/// A scope's own, with a budget that is not used yet.
+fn own_source(scope: &Scope, provider: Arc<dyn Provider>) -> Source {
+    let budget = Budget::new(scope.name.clone(), scope.cache.calls, Arc::new(SystemClock));
+    Source::new(scope.clone(), Identity::Own, provider, Arc::new(budget))
 }
 
 #[cfg(all(test, feature = "local"))]

@@ -456,7 +456,8 @@ where
         let (kept, outcome) = match answer {
             Ok(value) => {
                 let ends = value.valid_for().map(|valid| now.saturating_add(valid));
-                let kept = Kept::after_success(Arc::new(value), ends, policy, now, self.clock.wall(), jitter());
+                let kept =
+                    Kept::after_success(Arc::new(value), ends, policy, now, self.clock.wall(), self.clock.chance());
                 let outcome = kept.good.clone().ok_or(Failure::Deadline);
                 (kept, outcome)
             }
@@ -532,13 +533,6 @@ impl<K: Hash + Eq, V> Drop for Listed<K, V> {
             flights.remove(&self.key);
         }
     }
-}
-
-/// 0..1, different at every call; spreads refreshes, decides nothing that matters.
-pub(super) fn jitter() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let random = RandomState::new().hash_one(0_u8);
-    (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

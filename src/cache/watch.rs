@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::clock::{Clock, SystemClock};
+use super::freshness::asked_pause;
 use super::source::Source;
 use super::sources::Sources;
-use super::store::jitter;
 use crate::config::ScopeName;
 use crate::provider::{Change, ErrorKind};
 
@@ -80,9 +81,9 @@ async fn of_one(source: Arc<Source>, told: Arc<Heard>) {
             | ErrorKind::TimedOut
             | ErrorKind::TooLarge
             | ErrorKind::Malformed
-            | ErrorKind::NoMemory => error.retry_after.unwrap_or_default().max(wait),
+            | ErrorKind::NoMemory => asked_pause(error.retry_after).unwrap_or_default().max(wait),
         };
-        tokio::time::sleep(pause.mul_f64(0.75 + 0.5 * jitter())).await;
+        tokio::time::sleep(pause.mul_f64(0.75 + 0.5 * SystemClock.chance())).await;
         wait = wait.saturating_mul(2).min(LONGEST_WAIT);
     }
 }

@@ -84,6 +84,15 @@ fn describe(text: &mut String, scope: &ScopeStatus) {
         "  calls: {} list, {} look, {} fetch, {} about permissions; {} errors",
         calls.list, calls.look, calls.fetch, calls.iam, calls.errors
     );
+    let budget = &scope.budget;
+    if let (Some(limit), Some(left)) = (&budget.limit, budget.left) {
+        let _ = writeln!(text, "  call budget: {limit}, {left} left at present; {} calls not made", budget.refused);
+    }
+    if let Some(until) = &budget.throttled_until {
+        let _ = writeln!(text, "  WARNING: throttled by the provider, no call before {until}");
+    } else if budget.recovering {
+        let _ = writeln!(text, "  throttled by the provider a moment ago: calls start again a few at a time");
+    }
     let listed = scope.listed.map_or_else(|| "not listed yet".to_owned(), |count| format!("{count} listed"));
     let oldest = scope.oldest.map_or_else(String::new, |age| format!(", the oldest {age} s old"));
     let _ = writeln!(text, "  secrets: {listed}, {} values in memory{oldest}", scope.values);

@@ -33,8 +33,17 @@ pub const IDENTITY_VAULT: &[&str] = &["role", "role_id_file", "secret_id_file"];
 pub const IDENTITY_KUBERNETES: &[&str] = &["service_account"];
 
 /// In `[cache]`, and in a scope as an override.
-pub const CACHE: &[&str] =
-    &["ttl", "refresh_ahead", "max_stale", "negative_ttl", "list_ttl", "iam_ttl", "timeout", "max_secret_bytes"];
+pub const CACHE: &[&str] = &[
+    "ttl",
+    "refresh_ahead",
+    "max_stale",
+    "negative_ttl",
+    "list_ttl",
+    "iam_ttl",
+    "timeout",
+    "calls",
+    "max_secret_bytes",
+];
 
 /// In `[cache]` alone: memory is shared by all scopes.
 pub const CACHE_ONLY: &[&str] = &["max_bytes"];

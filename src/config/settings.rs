@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::acts_as::ActsAs;
+use super::rate::Rate;
 use crate::access::policy::{Principal, Statement};
 
 /// A whole configuration that holds together.
@@ -130,6 +131,8 @@ pub struct CacheSettings {
     pub iam_ttl: Duration,
     /// The longest that a file operation waits.
     pub timeout: Duration,
+    /// The most calls to the provider; None: as many as are wanted.
+    pub calls: Option<Rate>,
     /// The largest value that is served, in bytes.
     pub max_secret_bytes: u64,
 }
@@ -144,6 +147,7 @@ impl Default for CacheSettings {
             list_ttl: Duration::from_secs(60),
             iam_ttl: Duration::from_secs(300),
             timeout: Duration::from_secs(5),
+            calls: Some(Rate::of_services()),
             max_secret_bytes: 1 << 20,
         }
     }

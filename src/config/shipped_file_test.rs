@@ -113,7 +113,12 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(grants[0].effect, Effect::Allow);
     assert_eq!(scopes.len(), keys::PROVIDERS.len());
     for scope in scopes.values() {
-        assert_eq!(scope.cache, CacheSettings::default());
+        let is_local = matches!(scope.provider, ProviderSettings::Local(_));
+        assert_eq!(scope.cache.calls, (!is_local).then(Rate::of_services));
+        assert_eq!(
+            CacheSettings { calls: CacheSettings::default().calls, ..scope.cache.clone() },
+            CacheSettings::default()
+        );
         assert_eq!(scope.format, Format::default());
         match &scope.provider {
             ProviderSettings::Local(local) => assert!(!local.allow_plaintext),

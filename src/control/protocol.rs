@@ -172,6 +172,8 @@ pub struct ScopeStatus {
     pub last_answer: Option<String>,
     pub last_error: Option<ErrorStatus>,
     pub calls: CallStatus,
+    /// Of the scope: all its identities share it.
+    pub budget: BudgetStatus,
     /// Secrets in the listing in memory, if there is one.
     pub listed: Option<usize>,
     /// Values in memory.
@@ -198,6 +200,21 @@ pub struct CallStatus {
     /// Questions about permissions.
     pub iam: u64,
     pub errors: u64,
+}
+
+/// How many calls the provider may get.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// The setting `calls`; none where there is no limit.
+    pub limit: Option<String>,
+    /// Calls that could be made at once.
+    pub left: Option<u32>,
+    /// Calls that were not made since the start, because of the limit or of a pause that the provider asked for.
+    pub refused: u64,
+    /// The provider has asked for a pause that lasts until then.
+    pub throttled_until: Option<String>,
+    /// After such a pause: calls are made one by one, then a few at a time.
+    pub recovering: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

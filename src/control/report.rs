@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::protocol::{
-    AuditStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, Response, ScopeStatus, SinkStatus, Status, Who,
+    AuditStatus, BudgetStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, Response, ScopeStatus, SinkStatus,
+    Status, Who,
 };
 use super::who;
 use crate::access::audit::SinkReport;
-use crate::cache::{Good, Remembered, Source, ValueKey, rfc3339};
+use crate::cache::{BudgetReport, Good, Remembered, Source, ValueKey, rfc3339};
 use crate::fs::Operations;
 use crate::provider::{Identity, VersionSelector};
 use crate::tree::Document;
@@ -121,6 +122,7 @@ impl Reporter {
                 iam: load(&source.calls.iam),
                 errors: load(&source.calls.errors),
             },
+            budget: budget(source.budget.report()),
             listed: listing.map(|listing| listing.value.secrets),
             values: mine().count(),
             oldest: mine().map(|(_, good)| memory.age(good).as_secs()).max(),
@@ -131,6 +133,16 @@ impl Reporter {
 
 fn entry(name: String, why: &str) -> LeftOut {
     LeftOut { name, why: why.to_owned() }
+}
+
+fn budget(report: BudgetReport) -> BudgetStatus {
+    BudgetStatus {
+        limit: report.rate.map(|rate| rate.to_string()),
+        left: report.left,
+        refused: report.refused,
+        throttled_until: report.throttled_until.map(rfc3339),
+        recovering: report.is_careful,
+    }
 }
 
 fn load(counter: &AtomicU64) -> u64 {

@@ -32,6 +32,12 @@ goldens! {
     a_size_that_is_negative: "[cache]\nmax_bytes = -1\n";
     a_size_that_is_too_large: "[cache]\nmax_bytes = 99999999999999999999\n";
     a_size_of_zero: "[cache]\nmax_bytes = 0\n";
+    a_rate_without_a_time: "[cache]\ncalls = 40\n";
+    a_rate_without_a_time_in_quotes: "[cache]\ncalls = \"40\"\n";
+    a_rate_in_words: "[scopes.prod]\nprovider = \"aws-secrets-manager\"\ncalls = \"40 per second\"\n";
+    a_rate_of_nothing: "[cache]\ncalls = \"0/s\"\n";
+    a_rate_that_is_none: "[cache]\ncalls = \"a lot\"\n";
+    a_rate_that_is_a_boolean: "[cache]\ncalls = false\n";
     a_size_that_is_a_boolean: "[cache]\nmax_bytes = true\n";
     the_largest_value_above_the_memory: "[cache]\nmax_bytes = \"1MiB\"\nmax_secret_bytes = \"2MiB\"\n";
     the_largest_value_above_the_default_memory: "[cache]\nmax_secret_bytes = \"65MiB\"\n";

@@ -30,6 +30,7 @@ mod aws;
 #[cfg(feature = "azure")]
 mod azure;
 mod bad_input;
+mod budget;
 #[cfg(feature = "aws")]
 mod check_online;
 mod control_socket;

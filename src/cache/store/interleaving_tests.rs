@@ -19,6 +19,7 @@ const POLICY: Policy = Policy {
     negative_ttl: Duration::from_secs(10),
     timeout: Duration::from_secs(5),
     retry_behind: false,
+    has_spare: true,
 };
 
 /// Seconds on both clocks.

@@ -14,6 +14,7 @@ const POLICY: Policy = Policy {
     negative_ttl: Duration::from_secs(10),
     timeout: Duration::from_secs(5),
     retry_behind: false,
+    has_spare: true,
 };
 
 /// A clock that stands where it was put, in seconds.

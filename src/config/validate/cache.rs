@@ -49,6 +49,7 @@ pub fn read(section: &Section<'_>, base: &CacheSettings, max_bytes: &MaxBytes) -
         list_ttl: duration("list_ttl", base.list_ttl),
         iam_ttl: duration("iam_ttl", base.iam_ttl),
         timeout: timeout(section).unwrap_or(base.timeout),
+        calls: section.rate("calls").unwrap_or(base.calls),
         max_secret_bytes: max_secret_bytes(section, max_bytes).unwrap_or(base.max_secret_bytes),
     }
 }

@@ -51,7 +51,11 @@ pub fn read(
     if kind.is_some() || provider.is_none() {
         section.reject_unknown();
     }
-    let cache = cache::read(&section, defaults, max_bytes);
+    let mut cache = cache::read(&section, defaults, max_bytes);
+    // A folder of this host has no quota.
+    if kind.is_some_and(|kind| kind.name == "local") && section.get("calls").is_none() {
+        cache.calls = None;
+    }
     let formats = [("auto", Format::Auto), ("json", Format::Json), ("raw", Format::Raw)];
     let format = section.choice("format", &formats).unwrap_or_default();
     let provider = match kind?.name {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Problems, as_table, text, unknown};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::duration::{self, DurationError};
+use crate::config::rate::{self, Rate};
 use crate::config::size;
 use crate::config::suggest::nearest;
 use crate::config::written::{Item, Table, Value};
@@ -204,6 +205,26 @@ impl<'a> Section<'a> {
             Ok(bytes) => return Some((bytes, item)),
             Err(error) => self.add(self.wrong_value(key, item, size::EXPECTED).help(error.help())),
         }
+        None
+    }
+
+    /// A number of calls in a time; None inside: as many as are wanted.
+    pub fn rate(&self, key: &'static str) -> Option<Option<Rate>> {
+        let item = self.get(key)?;
+        let problem = match &item.value {
+            Value::String(text) => match rate::parse(text) {
+                Ok(rate) => return Some(rate),
+                Err(error) => self.wrong_value(key, item, rate::EXPECTED).help(error.help()),
+            },
+            other => {
+                let problem = self.wrong_type(key, item, rate::EXPECTED);
+                match other {
+                    Value::Integer(Some(number)) if *number > 0 => problem.help(rate::add_a_time(number)),
+                    _ => problem,
+                }
+            }
+        };
+        self.add(problem);
         None
     }
 

@@ -1,0 +1,274 @@
+//! How often a scope's provider is called: the limit that is set, and the pauses that the provider asks for.
+//!
+//! One for a scope, whoever its provider is asked as: what a provider counts is calls to the account, the project, the
+//! vault or the workspace. Readers come first: while less than half of the limit is left, or the provider is being
+//! asked with care, nothing is refreshed ahead of time.
+
+mod bucket;
+mod throttle;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use self::bucket::Bucket;
+use self::throttle::Throttle;
+use super::clock::{Clock, rfc3339};
+use crate::config::{Rate, ScopeName};
+use crate::provider::{Error, ErrorKind};
+
+/// How often the log says that calls are held back.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Instead of a time: until further notice.
+const FOR_NOW: u64 = u64::MAX;
+
+/// Calls that a scope may make.
+pub struct Budget {
+    scope: ScopeName,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// A call has ended.
+    ended: Notify,
+    /// Until when nothing is refreshed ahead of time, in nanoseconds; read without the lock, by every reader.
+    scarce_until: AtomicU64,
+    refused: AtomicU64,
+}
+
+struct State {
+    bucket: Option<Bucket>,
+    throttle: Throttle,
+    under_way: u32,
+    told: Option<Duration>,
+}
+
+/// A call that may be made; it is over when this is dropped.
+pub struct Turn<'a> {
+    budget: &'a Budget,
+    began: Duration,
+}
+
+/// What there is to tell of a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetReport {
+    /// None: no limit.
+    pub rate: Option<Rate>,
+    /// Calls that could be made at once.
+    pub left: Option<u32>,
+    /// Calls that were not made, since the start.
+    pub refused: u64,
+    /// The provider has asked for a pause until then.
+    pub throttled_until: Option<SystemTime>,
+    /// After a pause calls are made one by one, and then a few at a time.
+    pub is_careful: bool,
+}
+
+/// Why a call cannot be made in time.
+enum Held {
+    /// The provider wants a pause until then.
+    ByProvider(Duration),
+    /// The limit lets the next one go then.
+    ByLimit(Rate, Duration),
+    /// Others go first, after a pause.
+    ByOthers,
+}
+
+impl Budget {
+    /// `rate`: None for no limit; the provider's pauses are kept all the same.
+    pub fn new(scope: ScopeName, rate: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
+        let state = State { bucket: rate.map(Bucket::new), throttle: Throttle::default(), under_way: 0, told: None };
+        let (scarce_until, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { scope, clock, state: Mutex::new(state), ended: Notify::new(), scarce_until, refused }
+    }
+
+    /// The same from now on at another rate: the provider's pauses are kept as before.
+    #[must_use]
+    pub fn at(&self, rate: Option<Rate>) -> Self {
+        let throttle = self.state().throttle.clone();
+        let budget = Self::new(self.scope.clone(), rate, Arc::clone(&self.clock));
+        let mut state = budget.state();
+        state.throttle = throttle;
+        budget.note_scarcity(&state);
+        drop(state);
+        budget
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// Are there calls to spare for what nobody waits for?
+    pub fn has_spare(&self) -> bool {
+        match self.scarce_until.load(Ordering::Relaxed) {
+            0 => true,
+            FOR_NOW => false,
+            until => self.clock.now() >= Duration::from_nanos(until),
+        }
+    }
+
+    /// Takes a call that no reader waits for, if there are any to spare. It is no turn, and what comes of it is not told:
+    /// another service with another quota may answer, and at its leisure.
+    ///
+    /// # Errors
+    /// [`Throttled`](ErrorKind::Throttled) where there are none.
+    pub fn spare(&self) -> Result<(), Error> {
+        if !self.has_spare() {
+            let text = "not asked: calls to the provider are scarce at present, and are for readers";
+            return Err(Error::new(ErrorKind::Throttled, text));
+        }
+        let mut state = self.state();
+        if let Some(bucket) = &mut state.bucket {
+            bucket.take(self.clock.now());
+        }
+        self.note_scarcity(&state);
+        Ok(())
+    }
+
+    /// Waits for the turn of a call, in the order of coming.
+    ///
+    /// # Errors
+    /// [`Throttled`](ErrorKind::Throttled), at once, where that would take longer than `patience`; it names the reason
+    /// and says when to come again.
+    pub async fn turn(&self, patience: Duration) -> Result<Turn<'_>, Error> {
+        let deadline = self.clock.now().saturating_add(patience);
+        self.wait_for_the_limit(deadline).await?;
+        loop {
+            // Before the look, so that no end of a call is missed between.
+            let mut ended = std::pin::pin!(self.ended.notified());
+            ended.as_mut().enable();
+            let now = self.clock.now();
+            let until = {
+                let mut state = self.state();
+                match state.throttle.until(now) {
+                    Some(until) if until > deadline => return Err(self.refuse(state, now, Held::ByProvider(until))),
+                    Some(until) => until,
+                    None if state.throttle.has_room(state.under_way) => {
+                        state.under_way = state.under_way.saturating_add(1);
+                        return Ok(Turn { budget: self, began: now });
+                    }
+                    None if now >= deadline => return Err(self.refuse(state, now, Held::ByOthers)),
+                    None => deadline,
+                }
+            };
+            tokio::select! {
+                () = ended => {}
+                () = self.clock.sleep(until.saturating_sub(now)) => {}
+            }
+        }
+    }
+
+    async fn wait_for_the_limit(&self, deadline: Duration) -> Result<(), Error> {
+        let wait = {
+            let mut state = self.state();
+            let now = self.clock.now();
+            if let Some(until) = state.throttle.until(now).filter(|until| *until > deadline) {
+                return Err(self.refuse(state, now, Held::ByProvider(until)));
+            }
+            let Some(bucket) = &mut state.bucket else { return Ok(()) };
+            let (wait, rate) = (bucket.wait(now), bucket.rate());
+            let goes = now.saturating_add(wait);
+            if goes > deadline {
+                // From then on one who comes is in time.
+                let worth_it = now.saturating_add(goes.saturating_sub(deadline));
+                return Err(self.refuse(state, now, Held::ByLimit(rate, worth_it)));
+            }
+            bucket.take(now);
+            self.note_scarcity(&state);
+            wait
+        };
+        if !wait.is_zero() {
+            self.clock.sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    pub fn report(&self) -> BudgetReport {
+        let now = self.clock.now();
+        let state = self.state();
+        let wall = |until: Duration| self.clock.wall().checked_add(until.saturating_sub(now));
+        BudgetReport {
+            rate: state.bucket.as_ref().map(Bucket::rate),
+            left: state.bucket.as_ref().map(|bucket| bucket.left(now)),
+            refused: self.refused.load(Ordering::Relaxed),
+            throttled_until: state.throttle.until(now).and_then(wall),
+            is_careful: state.throttle.is_careful(),
+        }
+    }
+
+    fn refuse(&self, mut state: MutexGuard<'_, State>, now: Duration, held: Held) -> Error {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let wall = |until: Duration| {
+            let wall = self.clock.wall().checked_add(until.saturating_sub(now));
+            wall.map_or_else(|| "later".to_owned(), rfc3339)
+        };
+        let (text, again) = match held {
+            Held::ByProvider(until) => {
+                (format!("not asked: the provider throttles this scope, no call before {}", wall(until)), Some(until))
+            }
+            Held::ByLimit(rate, until) => {
+                (format!("not asked: the scope's call budget, calls = \"{rate}\", is used up"), Some(until))
+            }
+            Held::ByOthers => {
+                ("not asked in time: the provider has throttled this scope, others go first".to_owned(), None)
+            }
+        };
+        if state.told.is_none_or(|told| now.saturating_sub(told) >= TOLD_EVERY) {
+            state.told = Some(now);
+            drop(state);
+            tracing::warn!(scope = %self.scope, "{text}; until that is over readers get the last good value, or EBUSY");
+        }
+        let retry_after = again.map(|until| until.saturating_sub(now));
+        Error { retry_after, ..Error::new(ErrorKind::Throttled, text) }
+    }
+
+    fn note_scarcity(&self, state: &State) {
+        let limit = state.bucket.as_ref().map_or(Duration::ZERO, Bucket::half_full_at);
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(FOR_NOW);
+        self.scarce_until.store(if state.throttle.is_careful() { FOR_NOW } else { nanos }, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is a few numbers, and none of them can panic half-way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn<'_> {
+    /// What has come of the call. One that is broken off says nothing.
+    pub fn ended<T>(self, answer: &Result<T, Error>) {
+        let kind = answer.as_ref().err().map(|error| error.kind);
+        let mut state = self.budget.state();
+        match kind {
+            Some(ErrorKind::Throttled) => {
+                let asked = answer.as_ref().err().and_then(|error| error.retry_after);
+                state.throttle.said_too_many(self.began, self.budget.clock.now(), asked, self.budget.clock.chance());
+            }
+            // Silence: not a word about how often we may ask.
+            Some(ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoMemory) => {}
+            None
+            | Some(
+                ErrorKind::NotFound
+                | ErrorKind::Denied
+                | ErrorKind::CredentialsRejected
+                | ErrorKind::TooLarge
+                | ErrorKind::Malformed,
+            ) => state.throttle.answered(self.began),
+        }
+        self.budget.note_scarcity(&state);
+        // Before this turn is over, which takes the lock too.
+        drop(state);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.budget.state();
+        state.under_way = state.under_way.saturating_sub(1);
+        drop(state);
+        self.budget.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;
