@@ -66,11 +66,14 @@ fn a_scope_that_is_what_it_was_keeps_its_values_and_the_others_are_what_they_are
     let open = ["same", "other", "gone"].map(|scope| File::open(place.mnt().join(scope).join("db/KEY")).unwrap());
     one.put("db.json", br#"{"KEY":"not looked at"}"#);
 
+    // The kernel remembers it for a second, if nobody tells it otherwise.
+    assert!(fs::metadata(place.mnt().join("gone")).is_ok());
     let changes = reloaded(&place, &[LONG, &one.scope("same"), &three.scope("other"), &two.scope("new")].concat());
     let expected = serde_json::json!(
         {"added": ["new"], "changed": ["other"], "adjusted": [], "removed": ["gone"], "unchanged": 1}
     );
     assert_eq!(changes["scopes"], expected);
+    assert!(fs::metadata(place.mnt().join("gone")).is_err());
     assert_eq!(scopes(&place), ["new", "other", "same"]);
     assert_eq!(errno_of_reading(&place.mnt().join("gone/db/KEY")), Some(libc::ENOENT));
     assert_eq!(place.calls("same", "fetch"), 1);
