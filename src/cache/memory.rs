@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::crowd::is_crowded;
 use super::freshness::{Failure, Good, Kept, Policy, Verdict};
 use super::predictions::Predictions;
 use super::source::{Generation, Source};
@@ -147,6 +148,10 @@ impl Memory {
         if let Some(presence) = self.listed(source, path) {
             return Ok(presence);
         }
+        let is_asked = self.presences.verdict(&name_key(source, path), &source.names()).wants_a_call();
+        if is_asked && let Some(presence) = self.listed_for_a_crowd(source, path, deadline).await {
+            return Ok(presence);
+        }
         let fetch = || Arc::clone(source).look(path.name().clone());
         let answer = self.presences.get(&name_key(source, path), &source.names(), deadline, fetch).await;
         self.presence_of(source, path, answer)
@@ -158,13 +163,19 @@ impl Memory {
         if let Some(presence) = self.listed(source, path) {
             return Some(Ok(presence));
         }
+        let verdict = self.presences.verdict(&name_key(source, path), &source.names());
+        if verdict.wants_a_call() && is_crowded(source) {
+            // A listing will tell who has to know.
+            let good = self.presences.peek_servable(&name_key(source, path), &source.names())?;
+            return Some(Ok(Presence::clone(&good.value)));
+        }
         let fetch = || Arc::clone(source).look(path.name().clone());
         let answer = self.presences.get_now(&name_key(source, path), &source.names(), fetch)?;
         Some(self.presence_of(source, path, answer))
     }
 
     /// What a fresh listing says of a name, if that is to be believed.
-    fn listed(&self, source: &Source, path: &SecretPath) -> Option<Presence> {
+    pub(super) fn listed(&self, source: &Source, path: &SecretPath) -> Option<Presence> {
         let policy = source.names();
         let listing = self.listings.peek_fresh(&listing_key(source), &policy)?;
         let presence = listing.value.presence(path);

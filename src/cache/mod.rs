@@ -2,6 +2,7 @@
 
 mod budget;
 mod clock;
+mod crowd;
 mod freshness;
 #[cfg(test)]
 mod generation_test;

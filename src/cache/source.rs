@@ -1,7 +1,7 @@
 //! One scope at run time, as one identity sees it: its provider, with limits and counts around it.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -62,6 +62,8 @@ pub struct Source {
     /// The scope's, shared by all its identities.
     pub budget: Arc<Budget>,
     pub calls: Arc<Calls>,
+    /// Questions about single names under way.
+    looking: Arc<AtomicUsize>,
     last_error: Arc<Mutex<Option<LastError>>>,
     /// When the provider last answered, also with a refusal.
     last_answer: Arc<Mutex<Option<SystemTime>>>,
@@ -78,6 +80,7 @@ impl Source {
             permits: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
             budget,
             calls: Arc::default(),
+            looking: Arc::default(),
             last_error: Arc::default(),
             last_answer: Arc::default(),
         }
@@ -126,16 +129,31 @@ impl Source {
         self.call(&self.calls.list, patience, self.provider.list()).await.map(Index::of)
     }
 
-    pub async fn look(self: Arc<Self>, name: SecretName) -> Result<Presence, Error> {
-        match self.call(&self.calls.look, self.patience(), self.provider.look(&name)).await {
-            // As an error, so that it is remembered for `negative_ttl` and no longer.
-            Ok(presence) if presence.is_nothing() => {
-                Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
+    /// As [`Provider::lists_many_in_a_call`].
+    pub fn lists_many_in_a_call(&self) -> bool {
+        self.provider.lists_many_in_a_call()
+    }
+
+    pub fn looks_under_way(&self) -> usize {
+        self.looking.load(Ordering::Relaxed)
+    }
+
+    /// Counted from now on, and not from when the task begins that asks.
+    pub fn look(self: Arc<Self>, name: SecretName) -> impl Future<Output = Result<Presence, Error>> + Send + 'static {
+        self.looking.fetch_add(1, Ordering::Relaxed);
+        let looking = Looking(self);
+        async move {
+            let source = &looking.0;
+            match source.call(&source.calls.look, source.patience(), source.provider.look(&name)).await {
+                // As an error, so that it is remembered for `negative_ttl` and no longer.
+                Ok(presence) if presence.is_nothing() => {
+                    Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
+                }
+                Err(error) if error.kind == ErrorKind::Denied => {
+                    Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
+                }
+                other => other,
             }
-            Err(error) if error.kind == ErrorKind::Denied => {
-                Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
-            }
-            other => other,
         }
     }
 
@@ -273,5 +291,14 @@ impl Source {
         tracing::warn!(%scope, kind = error.kind.as_str(), "{}", error.detail.replace(char::is_control, " "));
         let last = LastError { error: error.clone(), at: SystemTime::now() };
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+}
+
+/// A question about a single name, until it is answered or given up.
+struct Looking(Arc<Source>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.looking.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -73,6 +73,12 @@ pub trait Provider: Send + Sync + 'static {
     /// and cheaper than a listing. Where the service will not say, [`Known::Unknown`], not an error.
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence>;
 
+    /// Does a listing bring a hundred names or more in a call, whatever folders they are in? Then one of them answers
+    /// when very many single names are asked for at once.
+    fn lists_many_in_a_call(&self) -> bool {
+        false
+    }
+
     /// One version of one secret, value included.
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched>;
 

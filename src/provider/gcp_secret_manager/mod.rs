@@ -96,6 +96,10 @@ impl Provider for GcpSecretManager {
         Box::pin(self.in_time("ListSecrets", list::list(&self.shared)))
     }
 
+    fn lists_many_in_a_call(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         Box::pin(async move {
             let what = format!("GetSecret of `{}`", error::clean(name.as_str()));

@@ -96,6 +96,10 @@ impl Provider for AwsSecretsManager {
         Box::pin(list::list(&self.shared))
     }
 
+    fn lists_many_in_a_call(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         Box::pin(look::look(&self.shared, name))
     }
