@@ -20,7 +20,7 @@ release = $(target)/release/hushfs
 profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test e2e test-tools nextest lint deny docs install fuzz bench clean help
+.PHONY: build demo test e2e test-tools nextest lint deny docs install fuzz bench fleet clean help
 
 build: ## the release binary, target/release/hushfs
 	$(CARGO) build --release --locked
@@ -85,6 +85,9 @@ fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 eac
 
 bench: ## cached reads against tmpfs; what decisions, grants and the audit log cost
 	$(CARGO) bench --locked --bench reads --bench decisions --bench audit
+
+fleet: ## 10,000 hosts against the quotas of providers, in virtual time: docs/operations.md and its plot
+	PLOT=docs/fleet.svg $(CARGO) bench --locked --no-default-features --bench fleet
 
 clean: ## removes target/
 	$(CARGO) clean

@@ -1,0 +1,110 @@
+//! A host: its own memory, its own budget, and programs that read its secrets.
+
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use hushfs::cache::{Budget, Clock, Failure, Memory, Source};
+use hushfs::config::{CacheSettings, Format, LocalSettings, ProviderSettings, Scope, ScopeName};
+use hushfs::provider::{ErrorKind, Identity, Provider, VersionSelector};
+use hushfs::tree::SecretPath;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::clock::Virtual;
+
+/// Each secret is read so often once its program runs.
+pub const READ_EVERY: Duration = Duration::from_secs(60);
+/// A program that does not get its secret when it starts tries again after so long, as systemd would start it again.
+const START_AGAIN: Duration = Duration::from_secs(5);
+
+/// What readers were told, in all.
+#[derive(Clone, Copy, Default)]
+pub struct Told {
+    pub fresh: u64,
+    pub stale: u64,
+    pub busy: u64,
+    pub failed: u64,
+    pub longest_wait: Duration,
+    /// Programs that have had their secret, and when the last of them had it.
+    pub started: u64,
+    pub last_start: Duration,
+}
+
+pub struct Host {
+    memory: Memory,
+    source: Arc<Source>,
+    clock: Arc<Virtual>,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Host {
+    pub fn new(
+        cache: &CacheSettings,
+        provider: Arc<dyn Provider>,
+        clock: &Arc<Virtual>,
+        told: &Arc<Mutex<Told>>,
+    ) -> Option<Arc<Self>> {
+        let name = ScopeName::new("prod")?;
+        let as_clock: Arc<dyn Clock> = clock.clone();
+        let memory = Memory::new(1 << 20, &as_clock, &Handle::current(), |_| {});
+        let budget = Budget::new(name.clone(), cache.calls, as_clock);
+        // Whose settings they are does not matter: the provider is there already.
+        let settings = LocalSettings { path: "/nowhere".into(), identity: None, allow_plaintext: false };
+        let provider_settings = ProviderSettings::Local(settings);
+        let scope = Scope { name, cache: cache.clone(), format: Format::Raw, provider: provider_settings };
+        let source = Arc::new(Source::new(scope, Identity::Own, provider, Arc::new(budget)));
+        Some(Arc::new(Self { memory, source, clock: Arc::clone(clock), told: Arc::clone(told) }))
+    }
+
+    /// Starts a program for each secret, after `boot`, and has it read for ever.
+    pub async fn run(self: Arc<Self>, boot: Duration, secrets: Arc<Vec<SecretPath>>) {
+        self.clock.sleep(boot).await;
+        for number in 0..secrets.len() {
+            let (host, secrets) = (Arc::clone(&self), Arc::clone(&secrets));
+            tokio::spawn(async move {
+                while !host.read(&secrets[number]).await {
+                    host.clock.sleep(START_AGAIN).await;
+                }
+                host.has_started();
+            });
+        }
+        let gap = READ_EVERY / secrets.len() as u32;
+        for number in (0..secrets.len()).cycle() {
+            self.clock.sleep(gap).await;
+            let (host, secrets) = (Arc::clone(&self), Arc::clone(&secrets));
+            let mut read = Box::pin(async move { host.read(&secrets[number]).await });
+            // What memory answers needs no task, as in the daemon.
+            let waits = std::future::poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_pending())).await;
+            if waits {
+                tokio::spawn(read);
+            }
+        }
+    }
+
+    fn has_started(&self) {
+        let mut told = self.told.lock().unwrap();
+        told.started += 1;
+        told.last_start = self.clock.now();
+    }
+
+    /// Did it get a value?
+    async fn read(&self, path: &SecretPath) -> bool {
+        let began = self.clock.now();
+        // The file system's own deadline is on the machine's clock: the rest is bounded by the scope's timeout.
+        let never = Instant::now() + Duration::from_secs(86_400);
+        let answer = self.memory.document(&self.source, path, &VersionSelector::Current, never).await;
+        let waited = self.clock.now() - began;
+        let mut told = self.told.lock().unwrap();
+        told.longest_wait = told.longest_wait.max(waited);
+        match &answer {
+            Ok(held) if held.stale => told.stale += 1,
+            Ok(_) => told.fresh += 1,
+            Err(Failure::Provider(error) | Failure::Expired(error)) if error.kind == ErrorKind::Throttled => {
+                told.busy += 1
+            }
+            Err(_) => told.failed += 1,
+        }
+        answer.is_ok()
+    }
+}
