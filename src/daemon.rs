@@ -47,6 +47,10 @@ pub enum DaemonError {
     Hung { at: String },
     #[error("the hushfs that was unmounted from {at} still serves files that are open; close them, or end it")]
     Lingering { at: String },
+    #[error(
+        "the kernel has given up the mount at {at}: a request was not answered, or an administrator has aborted it"
+    )]
+    GivenUp { at: String },
     #[error("cannot mount at {at}: {error}")]
     Mountpoint { at: String, error: io::Error },
     #[error("scope `{scope}`: {error}")]
@@ -119,16 +123,17 @@ fn clear_the_place(mountpoint: &Path) -> Result<(), DaemonError> {
     }
 }
 
-/// Is it the connection behind what is mounted now, and mounted as the configuration wants it?
+/// Is it the connection behind what is mounted now, alive, and mounted as the configuration wants it?
 fn is_of(kept: &Connection, mountpoint: &Path, config: &Config) -> bool {
     let Terms { device, allow_other, uid, .. } = &kept.terms;
     let is_there = mount::Mount::of(mountpoint, device).is_ok_and(|mount| mount.map(mount::Mount::leave).is_some());
     let is_same = *allow_other == config.allow_other && *uid == rustix::process::getuid().as_raw();
-    if !(is_there && is_same) {
+    let is_good = is_there && is_same && kept.is_alive();
+    if !is_good {
         tracing::warn!("what systemd kept of an earlier daemon is not what is to be at {}", mountpoint.display());
         handover::forget(&kept.terms);
     }
-    is_there && is_same
+    is_good
 }
 
 async fn serve(
@@ -160,8 +165,9 @@ async fn serve(
     let judge = reload::judge(&config, &members);
     let audit = Arc::new(AuditLog::start(&config.audit).map_err(os("start the audit log"))?);
     let has_lists = judge.differs_by_caller();
-    let mut kept = kept.map_or(Ok(None), |kept| fitting(kept, mountpoint, has_lists))?;
     let operations = Operations::new(Arc::clone(&namespace), judge, Arc::clone(&audit), socket.clone());
+    let longest = operations.longest_timeout();
+    let mut kept = kept.map_or(Ok(None), |kept| fitting(kept, mountpoint, has_lists, longest))?;
     let (ledger, estate) = ledger(&mut kept);
     let serving = Arc::new(Serving::new(operations.with_ledger(ledger, estate)));
 
@@ -169,10 +175,10 @@ async fn serve(
     let is_resumed = matches!(beginning, Beginning::Resumed { .. });
     let mut session = fuse::start(Arc::clone(&serving), beginning, handle, told).map_err(os("serve the mount"))?;
     if !is_resumed && let Some(device) = mount.device() {
-        let (device, allow_other, flags) = (device.to_owned(), config.allow_other, session.flags);
+        let (device, allow_other, agreed) = (device.to_owned(), config.allow_other, session.agreed);
         let uid = rustix::process::getuid().as_raw();
         let memory = serving.now().ledger().memory().map_err(os("note what is open"))?;
-        handover::keep(&Terms { device, flags, allow_other, uid }, &session.descriptors, memory.as_ref());
+        handover::keep(&Terms { device, agreed, allow_other, uid }, &session.descriptors, memory.as_ref());
     }
     session.descriptors.clear();
 
@@ -190,9 +196,9 @@ async fn serve(
     let sweeper = tokio::spawn(sweep(Arc::clone(&serving)));
     let followers = followers(&serving);
     ready(mountpoint, config.scopes.len(), &mut session.end).await?;
-    let (flags, serving) = (session.flags, Arc::clone(&serving));
+    let (agreed, serving) = (session.agreed, Arc::clone(&serving));
     let (lent, unfinished) = (Vec::new(), Vec::new());
-    let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, flags, lent, unfinished };
+    let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished };
 
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
@@ -224,8 +230,12 @@ async fn serve(
             Ok(())
         }
         Stop::Unmounted(Ok(Ok(()))) => {
-            tracing::info!("{} was unmounted", mountpoint.display());
-            Ok(())
+            if mount.is_there() {
+                Err(DaemonError::GivenUp { at: mountpoint.display().to_string() })
+            } else {
+                tracing::info!("{} was unmounted", mountpoint.display());
+                Ok(())
+            }
         }
         Stop::Unmounted(Ok(Err(error))) => Err(os("go on serving the mount")(error)),
         Stop::Unmounted(Err(_)) => Err(os("go on serving the mount")(io::Error::other("a thread ended"))),
@@ -264,11 +274,18 @@ fn ledger(kept: &mut Option<Connection>) -> (Ledger, Estate) {
 }
 
 /// What is kept, if it can show what the configuration grants; otherwise the mount goes.
-fn fitting(kept: Connection, mountpoint: &Path, has_lists: bool) -> Result<Option<Connection>, DaemonError> {
-    if fuse::can_resume(kept.terms.flags, has_lists) {
+fn fitting(
+    kept: Connection,
+    mountpoint: &Path,
+    has_lists: bool,
+    longest: Duration,
+) -> Result<Option<Connection>, DaemonError> {
+    if kept.terms.agreed.can_show(has_lists) && kept.terms.agreed.can_wait(longest) {
         return Ok(Some(kept));
     }
-    tracing::warn!("grants are new, or gone: the mount of an earlier daemon cannot show that, and is replaced");
+    tracing::warn!(
+        "grants are new, or gone, or `timeout` is longer: the mount of an earlier daemon cannot have that, and is replaced"
+    );
     handover::forget(&kept.terms);
     let there = mount::Mount::of(mountpoint, &kept.terms.device).map_err(os("read /proc/self/mountinfo"))?;
     there.map_or(Ok(()), mount::Mount::end)?;
@@ -285,7 +302,7 @@ fn begin(
         let there = mount::Mount::of(mountpoint, &terms.device).map_err(os("read /proc/self/mountinfo"))?;
         if let Some(mount) = there {
             tracing::info!("going on with the mount of an earlier daemon");
-            return Ok((Beginning::Resumed { descriptors, flags: terms.flags }, mount));
+            return Ok((Beginning::Resumed { descriptors, agreed: terms.agreed }, mount));
         }
         handover::forget(&terms);
     }

@@ -6,8 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use sd_notify::NotifyState;
+
+use crate::fs::fuse::Agreed;
 
 /// A connection to the kernel, and what both sides agreed on.
 #[derive(Debug)]
@@ -23,11 +26,21 @@ pub struct Connection {
 pub struct Terms {
     /// The mount's device, `major:minor`.
     pub device: String,
-    /// What the kernel and we agreed on, as FUSE numbers it.
-    pub flags: u64,
+    pub agreed: Agreed,
     pub allow_other: bool,
     /// For whose daemon it was mounted.
     pub uid: u32,
+}
+
+impl Connection {
+    /// Has the kernel not ended it?
+    pub fn is_alive(&self) -> bool {
+        self.descriptors.first().is_some_and(|descriptor| {
+            let mut asked = [PollFd::new(descriptor, PollFlags::empty())];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut asked, Some(&now)).is_ok() && !asked.iter().any(|it| it.revents().contains(PollFlags::ERR))
+        })
+    }
 }
 
 const PREFIX: &str = "hushfs";
@@ -40,16 +53,17 @@ const ATTEMPTS: usize = 5;
 impl Terms {
     /// What the descriptors are called in the store, where a name may be all but `:` and control characters.
     fn to_name(&self) -> String {
-        let Self { device, flags, allow_other, uid } = self;
-        format!("{PREFIX}-{}-{flags:x}-{}-{uid}", device.replace(':', "."), u8::from(*allow_other))
+        let Self { device, agreed: Agreed { flags, patience }, allow_other, uid } = self;
+        format!("{PREFIX}-{}-{flags:x}-{patience}-{}-{uid}", device.replace(':', "."), u8::from(*allow_other))
     }
 
     fn from_name(name: &str) -> Option<Self> {
         let mut parts = name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-');
-        let (device, flags, other, uid) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (device, flags, patience) = (parts.next()?, parts.next()?, parts.next()?);
+        let (other, uid) = (parts.next()?, parts.next()?);
         let terms = Self {
             device: device.replace('.', ":"),
-            flags: u64::from_str_radix(flags, 16).ok()?,
+            agreed: Agreed { flags: u64::from_str_radix(flags, 16).ok()?, patience: patience.parse().ok()? },
             allow_other: other == "1",
             uid: uid.parse().ok()?,
         };
@@ -161,12 +175,14 @@ mod tests {
 
     #[test]
     fn terms_come_back_from_the_name_in_the_store() {
-        let terms = Terms { device: "0:52".into(), flags: 0x10_0014_c009, allow_other: true, uid: 1000 };
+        let agreed = Agreed { flags: 0x10_0014_c009, patience: 31 };
+        let terms = Terms { device: "0:52".into(), agreed, allow_other: true, uid: 1000 };
         let name = terms.to_name();
         assert!(!name.contains(':') && name.len() < 255, "{name}");
         assert_eq!(Terms::from_name(&name), Some(terms));
-        for other in
-            ["", "hushfs", "hushfs-0.52", "hushfs-0.52-x-1-0", "hushfs-0.52-1-2-0", "stored", "hushfs-0.52-1-1-0-7"]
+        for other in ["", "hushfs", "stored", "hushfs-0.52", "hushfs-0.52-x-31-1-0", "hushfs-0.52-1-99999-1-0"]
+            .into_iter()
+            .chain(["hushfs-0.52-1-31-2-0", "hushfs-0.52-1-31-1", "hushfs-0.52-1-31-1-0-7"])
         {
             assert_eq!(Terms::from_name(other), None, "{other}");
         }

@@ -33,9 +33,10 @@ impl Mount {
         daemon::run(config, origin).map(|()| ExitCode::SUCCESS).map_err(|error| {
             let status = match &error {
                 DaemonError::Mount(_) | DaemonError::Mountpoint { .. } | DaemonError::Os { .. } => Status::Os,
-                DaemonError::Occupied { .. } | DaemonError::Hung { .. } | DaemonError::Lingering { .. } => {
-                    Status::Unavailable
-                }
+                DaemonError::Occupied { .. }
+                | DaemonError::Hung { .. }
+                | DaemonError::Lingering { .. }
+                | DaemonError::GivenUp { .. } => Status::Unavailable,
                 DaemonError::Provider { .. } => Status::Config,
             };
             Failure::new(status, error.to_string())

@@ -141,6 +141,14 @@ impl Mount {
         }
     }
 
+    /// Is it still to be seen, if only as what a connection that has ended left behind?
+    pub fn is_there(&self) -> bool {
+        match (&self.device, mountinfo::topmost(&self.mountpoint)) {
+            (Some(ours), Ok(there)) => there.is_some_and(|there| there.device == *ours),
+            _ => false,
+        }
+    }
+
     fn is_gone(&self) -> bool {
         match (&self.device, mountinfo::topmost(&self.mountpoint)) {
             (Some(ours), Ok(there)) => there.is_none_or(|there| there.device != *ours),

@@ -138,6 +138,12 @@ impl Operations {
         Instant::now() + timeout - (timeout / 20).min(GRACE)
     }
 
+    /// No request is given longer than this.
+    pub fn longest_timeout(&self) -> Duration {
+        let scopes = self.namespace.sources().own().values();
+        scopes.map(|source| source.scope.cache.timeout).fold(UNSCOPED_TIMEOUT, Duration::max)
+    }
+
     pub async fn lookup(
         self: Arc<Self>,
         caller: Caller,

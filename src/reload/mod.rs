@@ -41,8 +41,7 @@ pub struct Reloader {
     pub members: Members,
     pub followers: Followers,
     pub news: mpsc::Sender<News>,
-    /// What was agreed on with the kernel.
-    pub flags: u64,
+    pub agreed: fuse::Agreed,
     /// Of configurations before, and not given back yet.
     pub lent: Vec<Arc<Source>>,
     /// Logs of configurations before that are not finished yet.
@@ -100,8 +99,11 @@ impl Reloader {
         let changes = Changes::between(&self.config, &config);
         let mut fixed = config::fixed(&self.config, &config);
         let differs = !(config.grants.is_empty() && config.identities.is_empty());
-        if differs && !now.wants_lists() && !fuse::can_resume(self.flags, differs) {
+        if differs && !now.wants_lists() && !self.agreed.can_show(differs) {
             fixed.push("there are no [[grant]] and no [[identity]], and were to be some".to_owned());
+        }
+        if !self.agreed.can_wait(longest(&config)) {
+            fixed.push("`timeout` was to be so long that the kernel would give the mount up".to_owned());
         }
         if !fixed.is_empty() {
             return Err(Refused::Fixed(fixed));
@@ -117,7 +119,7 @@ impl Reloader {
         let namespace = Arc::new(now.namespace().followed_by(Arc::new(sources)));
         let judge = judge(&config, members.as_ref().unwrap_or(&self.members));
         let next = now.followed_by(Arc::clone(&namespace), judge, Arc::clone(&audit));
-        if next.wants_lists() && fuse::can_resume(self.flags, true) {
+        if next.wants_lists() && self.agreed.can_show(true) {
             next.set_lists();
         }
         let outdated = outdated(&changes, &members);

@@ -1,14 +1,15 @@
 //! The transport: FUSE over `/dev/fuse`, from the kernel's bytes to calls of `operations` and back.
 //!
 //! `session` runs the threads, `device` is what they read and write, `wire` has the form of messages, `adapter` takes
-//! each to the operation that answers it, `reply` is an answer to be given once, `directory` one that lists, and
-//! `interrupts` lets callers go who are to end.
+//! each to the operation that answers it, `reply` is an answer to be given once, `directory` one that lists,
+//! `interrupts` lets callers go who are to end, and `agreed` is what holds for as long as a connection lives.
 //!
 //! It is our own because of what the operations need of it and fuser's session keeps to itself: to be told that a
 //! caller is interrupted (which it answers with ENOSYS, and the kernel never tells again), to learn that an answer
 //! reached nobody, and to serve a connection that another process has set up. fuser's names for flags are used.
 
 mod adapter;
+mod agreed;
 mod device;
 mod directory;
 mod interrupts;
@@ -16,4 +17,5 @@ mod reply;
 mod session;
 mod wire;
 
-pub use session::{Beginning, Session, can_resume, start};
+pub use agreed::Agreed;
+pub use session::{Beginning, Session, start};

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
+use super::agreed::{Agreed, GIVES_UP, patience};
 use super::device::Device;
 use super::reply::Reply;
 use super::wire::{Agreement, LARGEST_REQUEST, Notice, Operation, Request, agree};
@@ -30,8 +31,8 @@ const THREADS: usize = 2;
 pub enum Beginning {
     /// It has just been mounted.
     New(OwnedFd),
-    /// An earlier daemon served it through these, and agreed with the kernel on these flags.
-    Resumed { descriptors: Vec<OwnedFd>, flags: u64 },
+    /// An earlier daemon served it through these.
+    Resumed { descriptors: Vec<OwnedFd>, agreed: Agreed },
 }
 
 /// A mount that is served.
@@ -40,8 +41,7 @@ pub struct Session {
     pub end: oneshot::Receiver<io::Result<()>>,
     /// What a later daemon can go on with; none where the kernel cannot have that.
     pub descriptors: Vec<OwnedFd>,
-    /// What was agreed on with the kernel.
-    pub flags: u64,
+    pub agreed: Agreed,
     devices: Vec<Arc<Device>>,
 }
 
@@ -52,13 +52,6 @@ impl Session {
     }
 }
 
-/// Can a configuration that has access control lists to show, or has none, be served by a connection on which these
-/// flags were agreed?
-pub fn can_resume(flags: u64, has_lists: bool) -> bool {
-    // The kernel asks for lists, or does not, for as long as the connection lives. To have none for it is an answer.
-    !has_lists || InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_POSIX_ACL)
-}
-
 /// Serves the kernel until the mount is gone.
 pub fn start(
     serving: Arc<Serving>,
@@ -67,20 +60,20 @@ pub fn start(
     news: Receiver<News>,
 ) -> io::Result<Session> {
     let operations = serving.now();
-    let (first, mut others, flags, is_resumed) = match beginning {
+    let (first, mut others, agreed, is_resumed) = match beginning {
         Beginning::New(device) => {
             let device = Arc::new(Device::new(device));
-            let flags = shake_hands(&device, &operations)?;
-            (device, Vec::new(), flags, false)
+            let agreed = shake_hands(&device, &operations)?;
+            (device, Vec::new(), agreed, false)
         }
-        Beginning::Resumed { descriptors, flags } => {
-            use_of(&operations, InitFlags::from_bits_retain(flags));
+        Beginning::Resumed { descriptors, agreed } => {
+            use_of(&operations, InitFlags::from_bits_retain(agreed.flags));
             let mut devices = descriptors.into_iter().map(|descriptor| Arc::new(Device::new(descriptor)));
             let first = devices.next().ok_or_else(|| io::Error::other("no descriptor"))?;
-            (first, devices.collect(), flags, true)
+            (first, devices.collect(), agreed, true)
         }
     };
-    let sends_again = InitFlags::from_bits_retain(flags).contains(InitFlags::FUSE_HAS_RESEND);
+    let sends_again = InitFlags::from_bits_retain(agreed.flags).contains(InitFlags::FUSE_HAS_RESEND);
     let (devices, kept) = if sends_again {
         let missing = (THREADS - 1).saturating_sub(others.len());
         others.extend(more(&first, missing));
@@ -111,7 +104,7 @@ pub fn start(
     if is_resumed && sends_again {
         again.notify(Notice::SendAgain)?;
     }
-    Ok(Session { end, descriptors: kept, flags, devices: all })
+    Ok(Session { end, descriptors: kept, agreed, devices: all })
 }
 
 /// One for each thread, so that each has a queue of its own; where the device may not be opened again, one for all.
@@ -130,7 +123,7 @@ fn unread(first: Arc<Device>) -> io::Result<(Vec<Arc<Device>>, Vec<OwnedFd>)> {
 }
 
 /// Answers the kernel's first message; what both sides can.
-fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<u64> {
+fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<Agreed> {
     let mut buffer = vec![0; LARGEST_REQUEST];
     loop {
         let gone = || io::Error::new(io::ErrorKind::NotConnected, "it was unmounted at once");
@@ -141,7 +134,8 @@ fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<u64>
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel does not begin as FUSE does"));
         };
         let reply = Reply::new(device, unique);
-        match agree(major, minor, readahead, flags, wanted(operations)) {
+        let patience = patience(operations.longest_timeout());
+        match agree(major, minor, readahead, flags, wanted(operations), patience) {
             Agreement::AskAgain { answer } => {
                 reply.bytes(&answer);
             }
@@ -156,8 +150,10 @@ fn shake_hands(device: &Arc<Device>, operations: &Operations) -> io::Result<u64>
                 if !reply.bytes(&answer) {
                     return Err(gone());
                 }
-                use_of(operations, InitFlags::from_bits_retain(flags));
-                return Ok(flags);
+                let both_can = InitFlags::from_bits_retain(flags);
+                use_of(operations, both_can);
+                let patience = if both_can.contains(GIVES_UP) { patience } else { 0 };
+                return Ok(Agreed { flags, patience });
             }
         }
     }
@@ -169,7 +165,8 @@ fn wanted(operations: &Operations) -> InitFlags {
         | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
         | InitFlags::FUSE_DO_READDIRPLUS
         | InitFlags::FUSE_READDIRPLUS_AUTO
-        | InitFlags::FUSE_HAS_RESEND;
+        | InitFlags::FUSE_HAS_RESEND
+        | GIVES_UP;
     // The kernel then asks for each file's list, and goes by it.
     if operations.wants_lists() { always | InitFlags::FUSE_POSIX_ACL } else { always }
 }
