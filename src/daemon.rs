@@ -22,6 +22,7 @@ use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
 use crate::reload::{self, Members, Origin, Reloader};
 use crate::tree::Namespace;
+use crate::watchdog;
 
 /// How often memory is cleared of what is past any use.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -200,6 +201,9 @@ async fn serve(
     let (lent, unfinished) = (Vec::new(), Vec::new());
     let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished };
 
+    let watchdog = watchdog::interval()
+        .map(|every| tokio::spawn(watchdog::watch(Arc::clone(&session.pulse), mountpoint.to_owned(), every)));
+
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
         _ = interrupt.recv() => Stop::Asked("SIGINT"),
@@ -207,6 +211,9 @@ async fn serve(
         () = reloader.run(&mut hangup, &mut requests) => pending().await,
     };
     sweeper.abort();
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
+    }
     let Reloader { serving, audit, members, followers, mut lent, unfinished, .. } = reloader;
     drop((members, followers));
     lent.extend(serving.now().namespace().sources().all());

@@ -11,8 +11,8 @@
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
 //! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
-//! what outlives it, [`control`] answers the commands that
-//! speak to it, [`telemetry`] writes logs, [`sandbox`] takes from the process what it does not need.
+//! what outlives it, [`watchdog`] what says that it is alive, [`control`] answers the commands that speak to it,
+//! [`telemetry`] writes logs, [`sandbox`] takes from the process what it does not need.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;
@@ -36,3 +36,4 @@ pub mod sandbox;
 pub mod secret;
 pub mod telemetry;
 pub mod tree;
+pub mod watchdog;

@@ -87,14 +87,29 @@ pub fn state(mountpoint: &Path) -> io::Result<State> {
     let path = mountpoint.to_owned();
     // In a thread of its own, which is left behind if the mount hangs.
     thread::Builder::new().name("hushfs-probe".into()).spawn(move || {
-        // Not stat: the kernel may answer that one from memory.
-        let _ = answer.send(rustix::fs::getxattr(&path, super::xattr::CONTROL, &mut [0_u8; 4096]));
+        let _ = answer.send(question(&path));
     })?;
     Ok(match answered.recv_timeout(PATIENCE) {
         Ok(Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED)) => State::Dead,
         Ok(_) => State::Alive,
         Err(_) => State::Hung,
     })
+}
+
+/// Waits until what is mounted there answers: for ever, if a daemon has it that hangs.
+///
+/// # Errors
+/// Where it is dead.
+pub fn ask(mountpoint: &Path) -> io::Result<()> {
+    match question(mountpoint) {
+        Err(errno @ (rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED)) => Err(errno.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Not stat: the kernel may answer that one from memory.
+fn question(mountpoint: &Path) -> rustix::io::Result<usize> {
+    rustix::fs::getxattr(mountpoint, super::xattr::CONTROL, &mut [0_u8; 4096])
 }
 
 /// A mount of ours. Taken away on drop, in use or not: a mount without a daemon helps nobody.

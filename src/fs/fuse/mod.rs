@@ -2,7 +2,8 @@
 //!
 //! `session` runs the threads, `device` is what they read and write, `wire` has the form of messages, `adapter` takes
 //! each to the operation that answers it, `reply` is an answer to be given once, `directory` one that lists,
-//! `interrupts` lets callers go who are to end, and `agreed` is what holds for as long as a connection lives.
+//! `interrupts` lets callers go who are to end, `agreed` is what holds for as long as a connection lives, and `pulse`
+//! tells whether a thread hangs.
 //!
 //! It is our own because of what the operations need of it and fuser's session keeps to itself: to be told that a
 //! caller is interrupted (which it answers with ENOSYS, and the kernel never tells again), to learn that an answer
@@ -13,9 +14,11 @@ mod agreed;
 mod device;
 mod directory;
 mod interrupts;
+mod pulse;
 mod reply;
 mod session;
 mod wire;
 
 pub use agreed::Agreed;
+pub use pulse::{Look, Pulse};
 pub use session::{Beginning, Session, start};

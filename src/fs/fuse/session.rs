@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::adapter::Adapter;
 use super::agreed::{Agreed, GIVES_UP, patience};
 use super::device::Device;
+use super::pulse::{Pulse, Taking};
 use super::reply::Reply;
 use super::wire::{Agreement, LARGEST_REQUEST, Notice, Operation, Request, agree};
 use crate::cache::ValueChange;
@@ -42,6 +43,7 @@ pub struct Session {
     /// What a later daemon can go on with; none where the kernel cannot have that.
     pub descriptors: Vec<OwnedFd>,
     pub agreed: Agreed,
+    pub pulse: Arc<Pulse>,
     devices: Vec<Arc<Device>>,
 }
 
@@ -85,13 +87,15 @@ pub fn start(
     };
     let Some(first) = devices.first().map(Arc::clone) else { return Err(io::Error::other("no descriptor")) };
     let again = Arc::clone(&first);
+    let pulse = Arc::new(Pulse::new(devices.len()));
     let adapter = Arc::new(Adapter::new(serving, runtime, devices.clone()));
     let inodes = Arc::clone(&operations.inodes);
     thread::Builder::new().name("hushfs-notify".into()).spawn(move || tell(&inodes, &first, &news))?;
     let all = devices.clone();
     let serving = devices.into_iter().enumerate().map(|(number, device)| {
-        let adapter = Arc::clone(&adapter);
-        thread::Builder::new().name(format!("hushfs-serve-{number}")).spawn(move || serve(&adapter, &device))
+        let (adapter, pulse) = (Arc::clone(&adapter), Arc::clone(&pulse));
+        let thread = thread::Builder::new().name(format!("hushfs-serve-{number}"));
+        thread.spawn(move || serve(&adapter, &device, || pulse.taking(number)))
     });
     let serving = serving.collect::<io::Result<Vec<_>>>()?;
     let (ended, end) = oneshot::channel();
@@ -104,7 +108,7 @@ pub fn start(
     if is_resumed && sends_again {
         again.notify(Notice::SendAgain)?;
     }
-    Ok(Session { end, descriptors: kept, agreed, devices: all })
+    Ok(Session { end, descriptors: kept, agreed, pulse, devices: all })
 }
 
 /// One for each thread, so that each has a queue of its own; where the device may not be opened again, one for all.
@@ -189,9 +193,10 @@ fn use_of(operations: &Operations, agreed: InitFlags) {
     }
 }
 
-fn serve(adapter: &Adapter, device: &Arc<Device>) -> io::Result<()> {
+fn serve<'a>(adapter: &Adapter, device: &Arc<Device>, taking: impl Fn() -> Taking<'a>) -> io::Result<()> {
     let mut buffer = vec![0; LARGEST_REQUEST];
     while let Some(message) = device.read(&mut buffer)? {
+        let _taking = taking();
         // Its hook has said what happened, and the request is answered EIO.
         let _ = catch_unwind(AssertUnwindSafe(|| adapter.take(device, message)));
     }
