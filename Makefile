@@ -13,6 +13,9 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 mandir = $(DESTDIR)$(PREFIX)/share/man/man1
 sharedir = $(DESTDIR)$(PREFIX)/share
 confdir = $(DESTDIR)/etc/hushfs
+unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+tmpfilesdir = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+examplesdir = $(DESTDIR)$(PREFIX)/share/doc/hushfs/examples
 target = $(or $(CARGO_TARGET_DIR),target)
 release = $(target)/release/hushfs
 
@@ -20,7 +23,7 @@ release = $(target)/release/hushfs
 profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test e2e test-tools nextest lint deny docs install fuzz bench fleet clean help
+.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz bench fleet clean help
 
 build: ## the release binary, target/release/hushfs
 	$(CARGO) build --release --locked
@@ -67,7 +70,7 @@ docs: ## the API's documentation, and the manual pages into target/man
 	mkdir -p $(target)/man
 	$(CARGO) run --locked --quiet -- man --dir $(target)/man
 
-install: build ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing configuration stays
+install: build install-units ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing configuration stays
 	install -D -m 0755 $(release) $(bindir)/hushfs
 	install -d -m 0755 $(mandir)
 	$(release) man --dir $(mandir)
@@ -76,8 +79,15 @@ install: build ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing confi
 	$(release) completions bash >$(sharedir)/bash-completion/completions/hushfs
 	$(release) completions zsh >$(sharedir)/zsh/site-functions/_hushfs
 	$(release) completions fish >$(sharedir)/fish/vendor_completions.d/hushfs.fish
+
+install-units: ## of that only what needs no building: configuration, systemd's units and examples of them
 	install -d -m 0755 $(confdir) $(confdir)/conf.d
 	test -e $(confdir)/hushfs.toml || install -m 0640 systemd/hushfs.toml $(confdir)/hushfs.toml
+	install -D -m 0644 systemd/tmpfiles.conf $(tmpfilesdir)/hushfs.conf
+	install -d -m 0755 $(unitdir) $(examplesdir)
+	install -m 0644 systemd/hushfs.service $(unitdir)
+	install -m 0644 $(wildcard systemd/examples/*) $(examplesdir)
+	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs.service $(examplesdir)/*
 
 fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 each; fuzzing by coverage comes later
 	$(CARGO) nextest run --locked --no-run

@@ -6,6 +6,7 @@ mod support;
 /// What needs root; `make test` leaves it out for others.
 mod as_root {
     mod audit;
+    mod boot;
     mod containers;
     #[cfg(feature = "gcp")]
     mod google_identities;
@@ -22,6 +23,7 @@ mod as_root {
     mod units;
     #[cfg(feature = "vault")]
     mod vault_identities;
+    mod wedged;
     mod why;
 }
 mod audit;

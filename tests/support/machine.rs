@@ -1,7 +1,9 @@
 //! A real systemd with its units, journal and users: a machine of its own in a container, booted from the
 //! root that tests/setup/machine built.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,12 +17,19 @@ use super::users::{mount_overlay, private_mounts};
 /// It boots, runs its script and is off again within seconds.
 const PATIENCE: Duration = Duration::from_secs(100);
 
+/// The scope `prod` of a machine's configuration.
+pub const STORE: &str = "[scopes.prod]\nprovider = \"local\"\npath = \"/var/lib/store\"\nallow_plaintext = true\n";
+
 /// A machine that is off. What is changed in it is gone at the end.
 pub struct Machine<'a> {
     place: &'a Place,
     root: PathBuf,
     group: ControlGroup,
     binds: Vec<String>,
+    /// hushfs.service runs before the script does.
+    begins_with_hushfs: Cell<bool>,
+    /// It starts what is enabled, as any machine does, and is switched off in order.
+    boots_whole: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -35,7 +44,14 @@ impl<'a> Machine<'a> {
         unsafe { libc::umask(0o022) };
         let root = place.path().join("machine");
         mount_overlay(&built, &root);
-        let machine = Self { place, root, group: ControlGroup::new(), binds: Vec::new() };
+        let machine = Self {
+            place,
+            root,
+            group: ControlGroup::new(),
+            binds: Vec::new(),
+            begins_with_hushfs: Cell::new(false),
+            boots_whole: false,
+        };
         std::fs::create_dir_all(machine.results()).expect("a folder");
         machine.add("etc/passwd", "worker:x:2001:2001::/:/bin/sh\n");
         machine.add("etc/group", "worker:x:2001:\n");
@@ -45,8 +61,8 @@ impl<'a> Machine<'a> {
     /// Has `hushfs.service` mount /secrets with these settings before the script runs. Its scope `prod` is a
     /// folder; see [`Machine::secret`].
     pub fn hushfs(&self, settings: &str) {
-        let scope = "[scopes.prod]\nprovider = \"local\"\npath = \"/var/lib/store\"\nallow_plaintext = true\n";
-        self.write("etc/hushfs/hushfs.toml", &format!("allow_other = true\n{settings}\n{scope}"));
+        self.begins_with_hushfs.set(true);
+        self.write("etc/hushfs/hushfs.toml", &format!("allow_other = true\n{settings}\n{STORE}"));
         std::fs::create_dir(self.root.join("secrets")).expect("a mountpoint");
         self.unit(
             "hushfs.service",
@@ -54,9 +70,47 @@ impl<'a> Machine<'a> {
         );
     }
 
+    /// As [`Machine::hushfs`], with the unit that is installed.
+    pub fn installed_hushfs(&self, settings: &str) {
+        self.begins_with_hushfs.set(true);
+        self.install(&format!("allow_other = true\n{settings}\n{STORE}"));
+    }
+
+    /// Installs hushfs.service, and what else comes with it, as `make install` does, with this configuration. Nothing
+    /// is started.
+    pub fn install(&self, configuration: &str) {
+        let installed = Command::new("make")
+            .args(["--silent", "install-units"])
+            .arg(format!("DESTDIR={}", self.root.display()))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("MAKEFLAGS")
+            .status();
+        assert!(installed.expect("make runs").success(), "make install-units");
+        self.write("etc/hushfs/hushfs.toml", configuration);
+    }
+
+    /// Makes one of the installed examples a unit.
+    pub fn example(&self, name: &str) {
+        let text = std::fs::read_to_string(self.root.join("usr/share/doc/hushfs/examples").join(name));
+        self.unit(name, &text.expect("an example that is installed"));
+    }
+
+    /// Has units start at boot, as `systemctl enable` does.
+    pub fn enable(&mut self, units: &[&str]) {
+        let root = format!("--root={}", self.root.display());
+        let enabled = Command::new("systemctl").args([&root, "--quiet", "enable"]).args(units).status();
+        assert!(enabled.expect("systemctl runs").success(), "systemctl enable {units:?}");
+        self.boots_whole = true;
+    }
+
     /// Shows a folder of the host.
     pub fn bind(&mut self, folder: &Path, at: &str) {
         self.binds.push(format!("--bind={}:{at}", folder.display()));
+    }
+
+    /// Shows a program of the host.
+    pub fn bind_program(&mut self, program: &Path, at: &str) {
+        self.binds.push(format!("--bind-ro={}:{at}", program.display()));
     }
 
     /// What its control groups are below, as `/proc/PID/cgroup` shows it outside.
@@ -86,6 +140,13 @@ impl<'a> Machine<'a> {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// A program of the machine, which anybody may run.
+    pub fn program(&self, path: &str, text: &str) {
+        self.write(path, text);
+        let path = self.root.join(path);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    }
+
     fn add(&self, path: &str, line: &str) {
         let text = std::fs::read_to_string(self.root.join(path)).expect("a file of the machine");
         self.write(path, &(text + line));
@@ -98,21 +159,29 @@ impl<'a> Machine<'a> {
     /// Boots it, runs the lines of `script` as root, and switches it off. The test fails with what its
     /// console and its journal show if a line fails or it does not come to an end.
     pub fn run(self, script: &str) -> Results {
-        let hushfs = self.root.join("etc/systemd/system/hushfs.service").exists();
-        let first = if hushfs { "systemctl start hushfs.service" } else { "" };
+        let first = if self.begins_with_hushfs.get() { "systemctl start hushfs.service" } else { "" };
         self.write("script", &format!("{first}\n{script}\ntouch /results/finished\n"));
+        let whole = if self.boots_whole {
+            "Wants=multi-user.target\nSuccessAction=poweroff\n"
+        } else {
+            "SuccessAction=poweroff-force\n"
+        };
         // What the daemon logged is in the journal, which is gone with the machine.
         self.unit(
             "script.service",
-            "[Unit]\nSuccessAction=poweroff-force\nFailureAction=poweroff-force\n\
+            &format!(
+                "[Unit]\n{whole}FailureAction=poweroff-force\n\
              [Service]\nType=oneshot\nStandardOutput=journal+console\nExecStart=/bin/sh -eux /script\n\
-             ExecStopPost=/bin/sh -c 'journalctl --no-pager -b >/results/journal'\n",
+             ExecStopPost=/bin/sh -c 'journalctl --no-pager -b >/results/journal'\n"
+            ),
         );
         let console = self.place.path().join("console");
         let log = File::create(&console).expect("a file");
         let name = self.place.path().file_name().and_then(|name| name.to_str()).expect("a name");
         let mut command = Command::new("systemd-nspawn");
         command.args(["--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only"]);
+        // Without it nobody in there may lock memory.
+        command.arg("--capability=CAP_IPC_LOCK");
         command.args(["--link-journal=no", "--resolv-conf=off", "--timezone=off", "--bind=/dev/fuse"]);
         command.arg(format!("--machine={name}")).arg("--directory").arg(&self.root);
         command.arg(format!("--bind-ro={HUSHFS}:/usr/bin/hushfs"));
@@ -137,16 +206,18 @@ impl<'a> Machine<'a> {
             ended && self.results().join("finished").exists(),
             "the machine's script {}\n--- console\n{}\n--- journal\n{}",
             if ended { "failed" } else { "does not end" },
-            shown(console),
+            shown(console.clone()),
             shown(self.results().join("journal")),
         );
-        Results { folder: self.results() }
+        Results { folder: self.results(), console: shown(console) }
     }
 }
 
 /// What was left in the machine's /results.
 pub struct Results {
     folder: PathBuf,
+    /// All that the machine said, to its last word.
+    pub console: String,
 }
 
 impl Results {

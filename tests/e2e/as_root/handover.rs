@@ -4,15 +4,9 @@
 use crate::support::daemon::Place;
 use crate::support::machine::Machine;
 
-/// hushfs.service as it is to be installed, as far as this is about it.
-const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\
-     [Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n\
-     FileDescriptorStoreMax=16\nRestart=on-failure\nRestartSec=300ms\n";
-
 fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
     let machine = Machine::new(place);
-    machine.hushfs(settings);
-    machine.unit("hushfs.service", UNIT);
+    machine.installed_hushfs(settings);
     for name in ["db", "other"] {
         machine.secret(name, "value");
     }
@@ -62,7 +56,7 @@ fn a_request_that_the_dead_daemon_had_read_is_answered_by_the_next() {
         "[Unit]\nBefore=hushfs.service\n[Service]\nType=notify\n\
          ExecStartPre=/bin/mkdir -p /disk\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/disk.toml\n",
     );
-    machine.unit("hushfs.service", &UNIT.replace("[Unit]\n", "[Unit]\nRequires=disk.service\n"));
+    machine.unit("hushfs.service.d/disk.conf", "[Unit]\nRequires=disk.service\n");
     let results = machine.run(&format!(
         "disk=$(systemctl show --property=MainPID --value disk.service)
         kill -STOP $disk
@@ -154,7 +148,6 @@ fn a_file_of_a_version_that_is_gone_is_stale_and_never_another_version() {
 fn where_no_daemon_comes_back_readers_are_told_and_the_next_start_mends_it() {
     let place = Place::new();
     let machine = machine(&place, "");
-    machine.unit("hushfs.service", &UNIT.replace("StartLimitIntervalSec=0", "StartLimitBurst=3"));
     let results = machine.run(&format!(
         "cat /secrets/prod/db/KEY
         mv /etc/hushfs/hushfs.toml /etc/hushfs/aside

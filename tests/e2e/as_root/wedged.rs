@@ -1,0 +1,150 @@
+//! A daemon that hangs, that the kernel runs out of memory for, or that nobody replaces: who reads is answered by the
+//! next one, or told, and never waits for ever.
+
+use crate::support::daemon::Place;
+use crate::support::machine::Machine;
+
+fn machine(place: &Place) -> Machine<'_> {
+    let machine = Machine::new(place);
+    machine.installed_hushfs("");
+    machine.secret("db", "value");
+    machine
+}
+
+/// For the scripts.
+const PID: &str = "pid() { systemctl show --property=MainPID --value hushfs.service; }\n";
+
+#[test]
+fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_answers() {
+    let place = Place::new();
+    let machine = machine(&place);
+    machine.unit("hushfs.service.d/local.conf", "[Service]\nWatchdogSec=3s\n");
+    let results = machine.run(&format!(
+        "{PID}
+        exec 3</secrets/prod/db/KEY
+        first=$(pid)
+        # It is not killed for as long as it serves.
+        sleep 7
+        [ $(pid) = $first ]
+        kill -STOP $first
+        cat /secrets/prod/db/KEY >/results/read
+        cat <&3 >/results/held
+        [ $(pid) != $first ]"
+    ));
+    assert_eq!(results.file("read"), "value");
+    assert_eq!(results.file("held"), "value");
+    let journal = results.file("journal");
+    assert!(journal.contains("Failed with result 'watchdog'"), "{journal}");
+    assert!(!journal.contains("hangs"), "nothing was told while it served: {journal}");
+    assert!(!journal.contains("refuses to lock memory"), "as it is installed it may: {journal}");
+}
+
+#[test]
+fn a_daemon_that_the_kernel_kills_for_want_of_memory_is_replaced_as_after_any_crash() {
+    let place = Place::new();
+    let results = machine(&place).run(&format!(
+        "{PID}
+        exec 3</secrets/prod/db/KEY
+        grep ' /secrets ' /proc/self/mountinfo >/results/before
+        first=$(pid)
+        mkdir /run/memory
+        if mount -t cgroup -o memory none /run/memory; then
+            group=/run/memory/hushfs-$$
+            mkdir $group
+            echo $first >$group/cgroup.procs
+            # The next page that it asks for is one too many.
+            echo 4096 >$group/memory.limit_in_bytes
+        else
+            systemctl set-property --runtime hushfs.service MemoryMax=4K
+        fi
+        while [ $(pid) = $first ]; do ls -R /secrets || true; cat /secrets/prod/db/.json || true; done
+        systemctl set-property --runtime hushfs.service MemoryMax=infinity
+        cat /secrets/prod/db/KEY >/results/read
+        cat <&3 >/results/held
+        grep ' /secrets ' /proc/self/mountinfo >/results/after
+        [ ! -d \"${{group-}}\" ] || {{ cat $group/memory.oom_control >/results/kills; rmdir $group; }}"
+    ));
+    assert_eq!(results.file("read"), "value");
+    assert_eq!(results.file("held"), "value");
+    assert_eq!(results.file("before"), results.file("after"));
+    let journal = results.file("journal");
+    assert!(journal.contains("status=9/KILL") || journal.contains("oom-kill"), "{journal}");
+}
+
+#[test]
+fn a_connection_that_the_kernel_has_ended_is_replaced_by_a_mount_anew() {
+    let place = Place::new();
+    let results = machine(&place).run(
+        "mkdir /run/fusectl
+        mount -t fusectl none /run/fusectl
+        # As an administrator does who wants to be rid of it at once.
+        abort() { echo 1 >/run/fusectl/$(findmnt --raw --noheadings --output MAJ:MIN /secrets | cut -d: -f2)/abort; }
+        reads() { until cat /secrets/prod/db/KEY; do sleep 0.1; done; }
+        cat /secrets/prod/db/KEY
+        abort
+        reads >/results/served
+        # And while there is no daemon.
+        systemctl kill --kill-who=main --signal=KILL hushfs.service
+        abort
+        reads >/results/unserved
+        systemctl show --property=NRestarts --value hushfs.service >/results/restarts",
+    );
+    assert_eq!(results.file("served"), "value");
+    assert_eq!(results.file("unserved"), "value");
+    assert_eq!(results.file("restarts"), "2\n", "each time the first daemon that comes mounts");
+    let journal = results.file("journal");
+    assert!(journal.contains("the kernel has given up the mount"), "{journal}");
+}
+
+#[test]
+fn where_process_1_itself_waits_for_a_daemon_that_only_it_can_start_the_kernel_lets_it_go() {
+    let place = Place::new();
+    let machine = machine(&place);
+    // Time enough for it to read before it starts the next daemon.
+    machine.unit("hushfs.service.d/local.conf", "[Service]\nRestartSec=3s\n");
+    machine.unit(
+        "reader.service",
+        "[Service]\nType=oneshot\nEnvironmentFile=/secrets/prod/db/.env\nExecStart=/bin/sh -c 'echo $KEY >>/results/read'\n",
+    );
+    let results = machine.run(
+        "systemctl start reader.service
+        systemctl kill --kill-who=main --signal=KILL hushfs.service
+        ! systemctl start reader.service
+        until cat /secrets/prod/db/KEY >/results/afterwards; do sleep 0.1; done
+        systemctl start reader.service",
+    );
+    assert_eq!(results.file("read"), "value\nvalue\n");
+    assert_eq!(results.file("afterwards"), "value");
+}
+
+#[test]
+fn an_upgrade_to_another_program_loses_no_open_file_and_nobody_who_reads() {
+    let place = Place::new();
+    let machine = machine(&place);
+    machine.unit("hushfs.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/opt/hushfs mount\n");
+    machine.unit("copy.service", "[Service]\nType=oneshot\nExecStart=/bin/cp /usr/bin/hushfs /opt/hushfs\n");
+    machine.unit("hushfs.service.d/copy.conf", "[Unit]\nWants=copy.service\nAfter=copy.service\n");
+    let results = machine.run(&format!(
+        "{PID}
+        systemctl mask --runtime copy.service
+        exec 3</secrets/prod/db/KEY
+        cd /secrets/prod
+        grep ' /secrets ' /proc/self/mountinfo >/results/before
+        # Another file, of other bytes, in its place, as a package puts it there.
+        cp /opt/hushfs /opt/new
+        echo >>/opt/new
+        mv /opt/new /opt/hushfs
+        (for n in $(seq 100); do cat /secrets/prod/db/KEY || echo lost; done) >/results/reads &
+        reader=$!
+        systemctl restart hushfs.service
+        cat <&3 >/results/held
+        cat db/KEY >/results/below
+        wait $reader
+        grep ' /secrets ' /proc/self/mountinfo >/results/after
+        [ $(stat -L -c %i /proc/$(pid)/exe) = $(stat -c %i /opt/hushfs) ]"
+    ));
+    assert_eq!(results.file("before"), results.file("after"));
+    assert_eq!(results.file("held"), "value");
+    assert_eq!(results.file("below"), "value");
+    assert_eq!(results.file("reads"), "value".repeat(100));
+}
