@@ -85,9 +85,9 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 	test -e $(confdir)/hushfs.toml || install -m 0640 systemd/hushfs.toml $(confdir)/hushfs.toml
 	install -D -m 0644 systemd/tmpfiles.conf $(tmpfilesdir)/hushfs.conf
 	install -d -m 0755 $(unitdir) $(examplesdir)
-	install -m 0644 systemd/hushfs.service $(unitdir)
+	install -m 0644 systemd/hushfs.service systemd/hushfs-guard.service $(unitdir)
 	install -m 0644 $(wildcard systemd/examples/*) $(examplesdir)
-	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs.service $(examplesdir)/*
+	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs*.service $(examplesdir)/*
 
 fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 each; fuzzing by coverage comes later
 	$(CARGO) nextest run --locked --no-run

@@ -11,8 +11,9 @@
 //! 7. [`secret`] is the value: locked, wiped, never printed.
 //!
 //! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
-//! what outlives it, [`watchdog`] what says that it is alive, [`control`] answers the commands that speak to it,
-//! [`telemetry`] writes logs, [`sandbox`] takes from the process what it does not need.
+//! what outlives it, [`watchdog`] what says that it is alive, [`guard`] what lets others go if it is not, [`control`]
+//! answers the commands that speak to it, [`telemetry`] writes logs, [`sandbox`] takes from the process what it does
+//! not need.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;
@@ -29,6 +30,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod fs;
+pub mod guard;
 pub mod handover;
 pub mod provider;
 pub mod reload;

@@ -7,6 +7,7 @@ mod env;
 mod exec;
 mod exit;
 mod flush;
+mod guard;
 mod man;
 mod mount;
 mod output;
@@ -55,6 +56,8 @@ pub enum Command {
     Refresh(refresh::Refresh),
     Flush(flush::Flush),
     Reload(reload::Reload),
+    #[command(hide = true)]
+    Guard(guard::Guard),
     Completions(completions::Completions),
     Man(man::Man),
     /// The local encrypted store: a folder of age-encrypted files
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Refresh(refresh) => refresh.run(&source),
         Command::Flush(flush) => flush.run(&source),
         Command::Reload(reload) => reload.run(&source),
+        Command::Guard(guard) => guard.run(),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }

@@ -25,6 +25,7 @@ impl Unmount {
         };
         let os = |error: std::io::Error| Failure::new(Status::Os, format!("{}: {error}", mountpoint.display()));
         let canonical = mount::canonical(&mountpoint).map_err(os)?;
+        let failed = |error: mount::Error| Failure::new(Status::Os, error.to_string());
         let lazy = match mount::state(&canonical).map_err(os)? {
             State::Free => {
                 let why = format!("no hushfs is mounted at {}", mountpoint.display());
@@ -32,7 +33,10 @@ impl Unmount {
             }
             State::Alive => self.lazy,
             State::Dead => true,
-            State::Hung if self.lazy => true,
+            State::Hung if self.lazy => {
+                mount::give_up(&canonical).map_err(failed)?;
+                return Ok(ExitCode::SUCCESS);
+            }
             State::Hung => {
                 let why = format!(
                     "the hushfs at {0} does not answer; clear it away with: hushfs unmount --lazy {0}",
@@ -41,7 +45,7 @@ impl Unmount {
                 return Err(Failure::new(Status::Unavailable, why));
             }
         };
-        mount::unmount(&canonical, lazy).map_err(|error| Failure::new(Status::Os, error.to_string()))?;
+        mount::unmount(&canonical, lazy).map_err(failed)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -301,6 +301,20 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<(), Error> {
     Err(failed(&format!("{}{hint}", said.trim())))
 }
 
+/// Unmounts a canonical path that nobody serves, and lets go whoever waits for it, whoever keeps the connection.
+pub fn give_up(mountpoint: &Path) -> Result<(), Error> {
+    if !rustix::process::geteuid().is_root() {
+        return unmount(mountpoint, true);
+    }
+    // FORCE ends the connection, also where it is EBUSY, and then there is nothing that could hold DETACH up.
+    let flags = UnmountFlags::FORCE | UnmountFlags::NOFOLLOW;
+    let _ = rustix::mount::unmount(mountpoint, flags);
+    if mountinfo::topmost(mountpoint).is_ok_and(|there| there.is_some_and(|it| it.kind == TYPE.as_bytes())) {
+        return unmount(mountpoint, true);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

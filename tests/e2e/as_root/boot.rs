@@ -150,7 +150,7 @@ fn systemd_understands_every_line_of_the_units_and_what_they_leave_open_does_not
     let place = Place::new();
     let machine = installed(&place, STORE);
     let results = machine.run(
-        "for unit in hushfs files credential environment; do
+        "for unit in hushfs hushfs-guard files credential environment; do
             systemd-analyze verify --man=no $unit.service 2>>/results/said
         done
         systemd-analyze security --offline=yes --threshold=47 --no-pager /usr/lib/systemd/system/hushfs.service >/dev/null",

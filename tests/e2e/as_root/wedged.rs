@@ -2,11 +2,11 @@
 //! next one, or told, and never waits for ever.
 
 use crate::support::daemon::Place;
-use crate::support::machine::Machine;
+use crate::support::machine::{Machine, Results};
 
-fn machine(place: &Place) -> Machine<'_> {
+fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
     let machine = Machine::new(place);
-    machine.installed_hushfs("");
+    machine.installed_hushfs(settings);
     machine.secret("db", "value");
     machine
 }
@@ -17,7 +17,7 @@ const PID: &str = "pid() { systemctl show --property=MainPID --value hushfs.serv
 #[test]
 fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_answers() {
     let place = Place::new();
-    let machine = machine(&place);
+    let machine = machine(&place, "");
     machine.unit("hushfs.service.d/local.conf", "[Service]\nWatchdogSec=3s\n");
     let results = machine.run(&format!(
         "{PID}
@@ -42,7 +42,7 @@ fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_answers() {
 #[test]
 fn a_daemon_that_the_kernel_kills_for_want_of_memory_is_replaced_as_after_any_crash() {
     let place = Place::new();
-    let results = machine(&place).run(&format!(
+    let results = machine(&place, "").run(&format!(
         "{PID}
         exec 3</secrets/prod/db/KEY
         grep ' /secrets ' /proc/self/mountinfo >/results/before
@@ -74,7 +74,7 @@ fn a_daemon_that_the_kernel_kills_for_want_of_memory_is_replaced_as_after_any_cr
 #[test]
 fn a_connection_that_the_kernel_has_ended_is_replaced_by_a_mount_anew() {
     let place = Place::new();
-    let results = machine(&place).run(
+    let results = machine(&place, "").run(
         "mkdir /run/fusectl
         mount -t fusectl none /run/fusectl
         # As an administrator does who wants to be rid of it at once.
@@ -97,9 +97,42 @@ fn a_connection_that_the_kernel_has_ended_is_replaced_by_a_mount_anew() {
 }
 
 #[test]
+fn who_waits_for_a_daemon_that_hangs_is_let_go_by_a_lazy_unmount() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.unit("hushfs.service.d/local.conf", "[Service]\nWatchdogSec=0\n");
+    let results = machine.run(&format!(
+        "{PID}
+        kill -STOP $(pid)
+        cat /secrets/prod/db/KEY 2>/results/told &
+        reader=$!
+        until grep -q request_wait_answer /proc/$reader/wchan; do sleep 0.1; done
+        ! hushfs unmount 2>/results/advice
+        hushfs unmount --lazy
+        ! wait $reader
+        ! findmnt /secrets"
+    ));
+    assert!(results.file("told").contains("Software caused connection abort"), "{}", results.file("told"));
+    assert!(results.file("advice").contains("hushfs unmount --lazy /secrets"), "{}", results.file("advice"));
+}
+
+#[test]
 fn where_process_1_itself_waits_for_a_daemon_that_only_it_can_start_the_kernel_lets_it_go() {
     let place = Place::new();
-    let machine = machine(&place);
+    process_1_is_let_go(machine(&place, ""));
+}
+
+#[test]
+fn where_the_kernel_does_not_let_process_1_go_the_guard_does() {
+    let place = Place::new();
+    // Then the kernel would wait for 86 seconds.
+    let machine = machine(&place, "[cache]\ntimeout = \"60s\"\n");
+    machine.unit("hushfs-guard.service.d/local.conf", "[Unit]\nConditionPathExists=\n");
+    let results = process_1_is_let_go(machine);
+    assert!(results.file("journal").contains("nobody has served /secrets"), "{}", results.file("journal"));
+}
+
+fn process_1_is_let_go(machine: Machine<'_>) -> Results {
     // Time enough for it to read before it starts the next daemon.
     machine.unit("hushfs.service.d/local.conf", "[Service]\nRestartSec=3s\n");
     machine.unit(
@@ -115,12 +148,13 @@ fn where_process_1_itself_waits_for_a_daemon_that_only_it_can_start_the_kernel_l
     );
     assert_eq!(results.file("read"), "value\nvalue\n");
     assert_eq!(results.file("afterwards"), "value");
+    results
 }
 
 #[test]
 fn an_upgrade_to_another_program_loses_no_open_file_and_nobody_who_reads() {
     let place = Place::new();
-    let machine = machine(&place);
+    let machine = machine(&place, "");
     machine.unit("hushfs.service.d/local.conf", "[Service]\nExecStart=\nExecStart=/opt/hushfs mount\n");
     machine.unit("copy.service", "[Service]\nType=oneshot\nExecStart=/bin/cp /usr/bin/hushfs /opt/hushfs\n");
     machine.unit("hushfs.service.d/copy.conf", "[Unit]\nWants=copy.service\nAfter=copy.service\n");
