@@ -11,9 +11,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::freshness::{Failure, Good, Kept, Policy, Tidy, Verdict};
+use super::freshness::{Bad, Failure, Good, Kept, Policy, Tidy, Verdict};
 use super::lru::Lru;
 use crate::provider::{Error, ErrorKind};
+
+/// How long a reader takes from one part of a path to the next. No longer: what cannot be asked for under one key may
+/// be had under another.
+const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// What remembering costs besides the value, in bytes, roughly.
 const OVERHEAD: usize = 256;
@@ -200,6 +204,22 @@ where
             Known::Answer(answer) => Some(answer),
             Known::Flying { fallback, .. } => fallback.map(|good| Ok(self.stale(good))),
         }
+    }
+
+    /// As [`Store::get`] for who has waited for the provider in vain already: what is served where nobody answers.
+    /// None where memory has nothing for that, or needs not ask.
+    pub fn get_unasked(&self, key: &K, policy: &Policy) -> Option<Held<V>> {
+        match self.judge(key, policy) {
+            Verdict::Fetch { fallback } => fallback.map(|good| self.stale(good)),
+            Verdict::Fresh { .. } | Verdict::Stale { .. } | Verdict::Refuse(_) => None,
+        }
+    }
+
+    /// Has a fetch of this key run out of time a moment ago?
+    pub fn has_just_timed_out(&self, key: &K) -> bool {
+        let now = self.clock.now();
+        let is_new = |bad: &Bad| bad.error.kind == ErrorKind::TimedOut && now < bad.at.saturating_add(A_MOMENT);
+        self.kept.get(key).is_some_and(|kept| kept.bad.as_ref().is_some_and(is_new))
     }
 
     /// What memory holds, fresh or not, without asking anyone.

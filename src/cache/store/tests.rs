@@ -141,6 +141,25 @@ async fn a_fetch_that_panics_fails_its_readers_and_not_the_next() {
 }
 
 #[tokio::test]
+async fn who_has_just_waited_in_vain_is_served_without_another_wait_and_a_moment_later_the_provider_is_asked() {
+    let bench = bench(1 << 20);
+    assert!(bench.get(1, Ok(())).await.is_ok());
+    assert!(bench.store.get_unasked(&1, &POLICY).is_none(), "it is fresh");
+    bench.at(400);
+    assert!(!bench.store.has_just_timed_out(&1));
+    assert!(bench.get(1, Err(ErrorKind::Unreachable)).await.is_ok_and(|held| held.stale));
+    assert!(!bench.store.has_just_timed_out(&1), "nobody waited for that");
+    bench.at(402);
+    assert!(bench.get(1, Err(ErrorKind::TimedOut)).await.is_ok_and(|held| held.stale));
+    assert!(bench.store.has_just_timed_out(&1));
+    bench.at(404);
+    assert!(!bench.store.has_just_timed_out(&1));
+    assert!(bench.store.get_unasked(&1, &POLICY).is_some_and(|held| held.stale));
+    assert!(bench.get(1, Err(ErrorKind::Denied)).await.is_err());
+    assert!(bench.store.get_unasked(&1, &POLICY).is_none(), "a refusal has taken it away");
+}
+
+#[tokio::test]
 async fn a_reader_at_the_end_of_its_time_gets_the_stale_value_and_not_a_timeout() {
     let bench = bench(1 << 20);
     assert!(bench.get(1, Ok(())).await.is_ok());
