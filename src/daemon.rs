@@ -261,6 +261,8 @@ async fn serve(
     if !written.unwrap_or(false) {
         tracing::error!("audit records were lost that no sink tells of");
     }
+    // Requests whose work ends with the runtime are not answered, with an error of ours: they end with the connection.
+    session.leave();
     result
 }
 
