@@ -40,6 +40,7 @@ mod cost;
 #[cfg(feature = "databricks")]
 mod databricks;
 mod environment;
+mod faults;
 #[cfg(feature = "gcp")]
 mod gcp;
 #[cfg(feature = "aws")]

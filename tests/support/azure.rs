@@ -118,6 +118,11 @@ impl KeyVault {
         self.tls.ca_file()
     }
 
+    /// Where it is without TLS and without the proxy.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// App Service's endpoint for the identity of the machine.
     pub fn identity_endpoint(&self) -> String {
         format!("http://{}/msi/token", self.address)

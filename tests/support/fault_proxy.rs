@@ -2,7 +2,7 @@
 //!
 //! Calls are told apart by what AWS calls the operation: the last part of `X-Amz-Target`, or `Action` in
 //! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`; in other REST by their path below the
-//! API's version, such as `secrets/get`. One connection carries one call.
+//! API's version, such as `secrets/get`. One connection carries one call, unless connections are to be kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -54,6 +54,7 @@ struct Plan {
     forms: HashMap<String, Vec<String>>,
     /// What each call would take for an answer.
     accepted: Vec<String>,
+    keeps_connections: bool,
 }
 
 impl Plan {
@@ -88,7 +89,7 @@ impl FaultProxy {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = Arc::clone(&shared);
                 // A caller that leaves early is the caller's affair.
-                tokio::spawn(async move { drop(serve(client, server, &shared).await) });
+                tokio::spawn(async move { drop(serve_all(client, server, &shared).await) });
             }
         });
         Self { address, plan, runtime: Some(runtime) }
@@ -110,6 +111,11 @@ impl FaultProxy {
     /// From now on calls of `operation` (or all: `*`) go like these, one after the other and then from the first again.
     pub fn set_in_turn(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.plan).turns.insert(operation.into(), faults.into_iter().collect());
+    }
+
+    /// From now on a connection carries one call after the other, for as long as the server answers.
+    pub fn keep_connections(&self) {
+        lock(&self.plan).keeps_connections = true;
     }
 
     /// How often `operation` was called.
@@ -149,11 +155,17 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
-    let Some(request) = Message::read(&mut client).await? else { return Ok(()) };
+async fn serve_all(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
+    while serve(&mut client, server, plan).await? {}
+    client.shutdown().await
+}
+
+/// One call. May another follow it?
+async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<bool> {
+    let Some(request) = Message::read(client).await? else { return Ok(false) };
     let operation = request.operation();
     let is_endless = request.target().contains("watch=true");
-    let fault = {
+    let (fault, is_kept) = {
         let mut plan = lock(plan);
         *plan.calls.entry(operation.clone()).or_default() += 1;
         plan.accepted.push(request.header("accept").unwrap_or_default().to_owned());
@@ -161,17 +173,22 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
             let form = String::from_utf8_lossy(&request.body).into_owned();
             plan.forms.entry(operation.clone()).or_default().push(form);
         }
-        match plan.in_turn(&operation) {
+        let fault = match plan.in_turn(&operation) {
             Some(fault) => fault,
             None => plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass),
-        }
+        };
+        (fault, plan.keeps_connections)
     };
     match fault {
         // Its answer has no end that could be waited for.
         Fault::Pass if is_endless => {
             let mut upstream = TcpStream::connect(server).await?;
             upstream.write_all(&request.bytes()).await?;
-            tokio::io::copy_bidirectional(&mut client, &mut upstream).await?;
+            tokio::io::copy_bidirectional(client, &mut upstream).await?;
+        }
+        Fault::Pass if is_kept => {
+            client.write_all(&forward(&request, server).await?.bytes_with("keep-alive")).await?;
+            return Ok(true);
         }
         Fault::Pass => client.write_all(&forward(&request, server).await?.bytes()).await?,
         Fault::Delay(delay) => {
@@ -182,7 +199,7 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
             // Until the caller goes away.
             let _ = client.read(&mut [0; 1]).await;
         }
-        Fault::HangUp => return Ok(()),
+        Fault::HangUp => {}
         Fault::Answer { status, headers, body } => {
             client.write_all(head(status, &headers, body.len()).as_bytes()).await?;
             client.write_all(body.as_bytes()).await?;
@@ -206,15 +223,14 @@ async fn serve(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) ->
             client.write_all(after).await?;
         }
     }
-    client.shutdown().await
+    Ok(false)
 }
 
 fn head(status: u16, headers: &[String], length: usize) -> String {
+    let usual = "Content-Type: application/x-amz-json-1.1\r\n";
+    let usual = if headers.iter().any(|line| line.starts_with("Content-Type:")) { "" } else { usual };
     let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    format!(
-        "HTTP/1.1 {status} Test\r\nContent-Type: application/x-amz-json-1.1\r\n{headers}Content-Length: {length}\r\n\
-         Connection: close\r\n\r\n"
-    )
+    format!("HTTP/1.1 {status} Test\r\n{usual}{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n")
 }
 
 /// Sends the request on and gives the whole answer.
@@ -300,12 +316,17 @@ impl Message {
 
     /// As it was, but that its connection is not for another.
     pub fn bytes(&self) -> Vec<u8> {
+        self.bytes_with("close")
+    }
+
+    /// As it was, with another word on its connection.
+    fn bytes_with(&self, connection: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         for line in self.head.lines().filter(|line| !line.to_lowercase().starts_with("connection:")) {
             bytes.extend_from_slice(line.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
-        bytes.extend_from_slice(b"Connection: close\r\n\r\n");
+        bytes.extend_from_slice(format!("Connection: {connection}\r\n\r\n").as_bytes());
         bytes.extend_from_slice(&self.body);
         bytes
     }

@@ -20,9 +20,11 @@ pub mod databricks;
 pub mod fault_proxy;
 #[cfg(feature = "gcp")]
 pub mod gcp;
+pub mod hosts;
 // What it is asked with.
 #[cfg(any(feature = "kubernetes", feature = "vault"))]
 pub mod kubernetes;
+pub mod line;
 pub mod machine;
 pub mod minilake;
 pub mod ministack;

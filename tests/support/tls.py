@@ -1,7 +1,8 @@
 """Terminates TLS in front of a plain server on loopback, or begins it in front of one that wants it.
 
-tls.py FOLDER HOST PORT    makes a CA and a certificate for 127.0.0.1 and googleapis.com in FOLDER, prints the port, serves
-tls.py --to CA HOST PORT   takes plain connections to a server with TLS that CA (a file) vouches for
+tls.py FOLDER HOST PORT [HOST PORT]...   makes a CA and a certificate for 127.0.0.1 and some names in FOLDER, prints a
+                                         port for each server, serves
+tls.py --to CA HOST PORT                 takes plain connections to a server with TLS that CA (a file) vouches for
 """
 
 import pathlib
@@ -20,7 +21,8 @@ def certificates(folder):
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=hushfs test CA")
     openssl("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=127.0.0.1")
-    (folder / "leaf.ext").write_text("subjectAltName=IP:127.0.0.1,DNS:*.googleapis.com\nbasicConstraints=CA:FALSE\n")
+    names = "IP:127.0.0.1,DNS:*.googleapis.com,DNS:*.hushfs.invalid"
+    (folder / "leaf.ext").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
     openssl(
         *("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),
         *("-out", "leaf.pem", "-days", "2", "-extfile", "leaf.ext"),
@@ -66,21 +68,24 @@ def serve(client, context, server, is_server):
             upstream.close()
 
 
-def main(folder, host, port):
+def main(folder, *servers):
     folder = pathlib.Path(folder)
     certificates(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "leaf.pem", folder / "leaf.key")
-    listen(context, host, port, True)
+    ways = [(socket.create_server(("127.0.0.1", 0)), way) for way in zip(servers[::2], servers[1::2])]
+    for listener, (host, port) in ways:
+        print(listener.getsockname()[1], flush=True)
+        threading.Thread(target=listen, args=(listener, context, host, port, True)).start()
 
 
 def originate(ca, host, port):
-    listen(ssl.create_default_context(cafile=ca), host, port, False)
-
-
-def listen(context, host, port, is_server):
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
+    listen(listener, ssl.create_default_context(cafile=ca), host, port, False)
+
+
+def listen(listener, context, host, port, is_server):
     while True:
         client, _ = listener.accept()
         threading.Thread(target=serve, args=(client, context, (host, int(port)), is_server), daemon=True).start()

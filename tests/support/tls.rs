@@ -1,6 +1,6 @@
 //! TLS in front of a plain test server, with a certificate authority of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +13,17 @@ use super::child::Guarded;
 pub struct Terminator {
     _process: Guarded,
     folder: TempDir,
-    port: u16,
+    /// One for each server.
+    ports: Vec<u16>,
 }
 
 impl Terminator {
     pub fn start(server: SocketAddr) -> Self {
+        Self::start_for(&[server])
+    }
+
+    /// In front of several, with one certificate.
+    pub fn start_for(servers: &[SocketAddr]) -> Self {
         super::missing::program("python3", "python3");
         super::missing::program("openssl", "openssl");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -25,19 +31,24 @@ impl Terminator {
         command
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/tls.py"))
             .arg(folder.path())
-            .args([server.ip().to_string(), server.port().to_string()])
+            .args(servers.iter().flat_map(|server| [server.ip().to_string(), server.port().to_string()]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let (process, port) = spawn(&mut command);
-        Self { _process: process, folder, port }
+        let (process, ports) = spawn(&mut command, servers.len());
+        Self { _process: process, folder, ports }
     }
 
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.port)
+        format!("https://{}", self.address())
     }
 
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        self.addresses()[0]
+    }
+
+    /// In the order of the servers.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.ports.iter().map(|&port| SocketAddr::from(([127, 0, 0, 1], port))).collect()
     }
 
     /// The authority to trust, PEM.
@@ -64,8 +75,8 @@ impl Originator {
             .args([server.ip().to_string(), server.port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        let (process, port) = spawn(&mut command);
-        Self { _process: process, port }
+        let (process, ports) = spawn(&mut command, 1);
+        Self { _process: process, port: ports[0] }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -73,11 +84,11 @@ impl Originator {
     }
 }
 
-/// Starts `tls.py`, which says on which port it listens.
-fn spawn(command: &mut Command) -> (Guarded, u16) {
+/// Starts `tls.py`, which says on which ports it listens.
+fn spawn(command: &mut Command, count: usize) -> (Guarded, Vec<u16>) {
     let mut process = Guarded::spawn(command).expect("python3 starts");
-    let output = process.0.stdout.take().expect("its output");
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line).expect("its output");
-    (process, line.trim().parse().expect("tls.py prints its port"))
+    let output = BufReader::new(process.0.stdout.take().expect("its output"));
+    let ports: Vec<u16> = output.lines().take(count).filter_map(|line| line.ok()?.trim().parse().ok()).collect();
+    assert_eq!(ports.len(), count, "tls.py prints its ports");
+    (process, ports)
 }
