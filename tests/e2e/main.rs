@@ -63,6 +63,8 @@ mod reload;
 mod rotated_while_cached;
 mod rotation;
 mod scarcity;
+#[cfg(feature = "aws")]
+mod shutdown;
 mod signals;
 mod tree;
 #[cfg(feature = "aws")]

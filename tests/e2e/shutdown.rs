@@ -1,0 +1,117 @@
+//! The end of a mount while a thousand readers wait for a provider that hangs: each gets an error, and nothing stays.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::cloud::Cloud;
+use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually, is_mounted};
+use crate::support::fault_proxy::Fault;
+
+const READERS: usize = 1000;
+/// The promise is 5 s; the rest is for a machine that has other things to do. Who hangs, hangs for longer.
+const PROMISE: Duration = Duration::from_secs(20);
+
+/// Has a thousand readers wait, each for a secret of its own, ends the mount with `end`, and gives what they got.
+fn with_a_thousand_waiting(settings: &str, end: impl FnOnce(&Place, &Daemon)) -> Vec<Option<i32>> {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    let mut daemon = cloud.mount(&place, &cloud.scope("slow", settings));
+    let scope = place.mnt().join("slow");
+    cloud.proxy.set("*", Fault::Hang);
+    let (begun, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let read = |path: &Path| {
+        begun.fetch_add(1, Ordering::SeqCst);
+        let errno = errno_of_reading(path);
+        done.fetch_add(1, Ordering::SeqCst);
+        errno
+    };
+    let errnos = std::thread::scope(|threads| {
+        let reader = |number: usize| {
+            let path = scope.join(format!("cold-{number}/value"));
+            let builder = std::thread::Builder::new().stack_size(128 * 1024);
+            builder.spawn_scoped(threads, move || read(&path)).expect("a thread")
+        };
+        let readers: Vec<_> = (0..READERS).map(reader).collect();
+        eventually("all wait", || (begun.load(Ordering::SeqCst) == READERS).then_some(()));
+        eventually("the provider hangs", || (cloud.proxy.all_calls() > 0).then_some(()));
+        assert_eq!(done.load(Ordering::SeqCst), 0, "nobody has an answer");
+        let start = Instant::now();
+        end(&place, &daemon);
+        let errnos: Vec<_> = readers.into_iter().map(|reader| reader.join().expect("an errno")).collect();
+        let answered = start.elapsed();
+        assert_eq!(daemon.wait().code(), Some(0), "{}", place.log());
+        println!("the last reader was gone after {answered:?}, the daemon after {:?}", start.elapsed());
+        assert!(start.elapsed() < PROMISE, "{:?}", start.elapsed());
+        errnos
+    });
+    assert!(!is_mounted(&place.mnt()));
+    assert!(!place.log().contains("defect"), "{}", place.log());
+    errnos
+}
+
+fn run(mut command: Command) -> bool {
+    command.status().expect("it runs").success()
+}
+
+/// Whoever waited got the end of the connection.
+fn all_were_cut_off(errnos: &[Option<i32>]) {
+    let cut = [Some(libc::ECONNABORTED), Some(libc::ENOTCONN)];
+    assert!(errnos.iter().all(|errno| cut.contains(errno)), "{errnos:?}");
+}
+
+/// Whoever waited got an answer, when its time was up.
+fn all_timed_out(errnos: &[Option<i32>]) {
+    assert!(errnos.iter().all(|errno| *errno == Some(libc::ETIMEDOUT)), "{errnos:?}");
+}
+
+#[test]
+fn sigterm_cuts_off_a_thousand_who_wait_and_leaves_nothing() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        // Nobody's time is up before the test's.
+        all_were_cut_off(&with_a_thousand_waiting("timeout = \"1h\"", |_, daemon| daemon.signal(signal)));
+    }
+}
+
+#[test]
+fn a_lazy_unmount_ends_when_the_last_of_a_thousand_who_wait_has_its_answer() {
+    all_timed_out(&with_a_thousand_waiting("", |place, _| assert!(run(place.hushfs(&["unmount", "--lazy"])))));
+}
+
+#[test]
+fn an_unmount_while_a_thousand_wait_says_that_it_is_in_use_and_succeeds_after_their_time_is_up() {
+    let errnos = with_a_thousand_waiting("", |place, _| {
+        let refused = place.run(&["unmount"]);
+        assert_eq!(refused.status.code(), Some(71));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--lazy"));
+        eventually("it is in use no more", || place.run(&["unmount"]).status.success().then_some(()));
+    });
+    all_timed_out(&errnos);
+}
+
+/// What only root may run.
+mod as_root {
+    use super::*;
+
+    #[test]
+    fn umount_and_fusermount_end_it_as_the_commands_of_hushfs_do() {
+        let ways: [(&str, &[&str]); 2] = [("umount", &["-l"]), ("fusermount3", &["-u", "-z"])];
+        for (program, options) in ways {
+            let errnos = with_a_thousand_waiting("", |place, _| {
+                let mut command = Command::new(program);
+                command.args(options).arg(place.mnt());
+                assert!(run(command), "{program}");
+            });
+            all_timed_out(&errnos);
+        }
+        let errnos = with_a_thousand_waiting("", |place, _| {
+            eventually("it is in use no more", || {
+                let mut command = Command::new("fusermount3");
+                command.arg("-u").arg(place.mnt()).stderr(std::process::Stdio::null());
+                run(command).then_some(())
+            });
+        });
+        all_timed_out(&errnos);
+    }
+}
