@@ -123,6 +123,8 @@ pub struct Status {
     pub open: usize,
     /// Files and directories that the kernel remembers.
     pub inodes: usize,
+    /// What the daemon has under way at the same time, requests that wait for a provider included.
+    pub tasks: usize,
     pub cache: CacheStatus,
     pub audit: AuditStatus,
     pub scopes: Vec<ScopeStatus>,

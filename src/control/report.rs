@@ -42,6 +42,7 @@ impl Reporter {
             started: rfc3339(self.started),
             open: self.operations.open_handles(),
             inodes: self.operations.inodes.count(),
+            tasks: tokio::runtime::Handle::try_current().map_or(0, |runtime| runtime.metrics().num_alive_tasks()),
             cache: CacheStatus {
                 values: values.len() as u64,
                 bytes,

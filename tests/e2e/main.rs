@@ -39,6 +39,8 @@ mod control_socket;
 mod cost;
 #[cfg(feature = "databricks")]
 mod databricks;
+#[cfg(feature = "gcp")]
+mod endurance;
 mod environment;
 mod faults;
 #[cfg(feature = "gcp")]
