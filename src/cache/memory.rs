@@ -313,17 +313,17 @@ impl Memory {
                     let of = |generation, at: &SecretNode| {
                         generation == source.generation && at.scope == *scope && at.identity == source.identity
                     };
-                    for (key, _) in self.presences.entries() {
+                    for key in self.presences.keys() {
                         if of(key.generation, &key.at) {
                             self.presences.outdate(&key);
                         }
                     }
-                    for (key, _) in self.key_names.entries() {
+                    for key in self.key_names.keys() {
                         if of(key.generation, &key.at) {
                             self.key_names.outdate(&key);
                         }
                     }
-                    for (key, _) in self.values.entries() {
+                    for key in self.values.keys() {
                         if of(key.generation, &key.at) && key.version == VersionSelector::Current {
                             self.fetch_again(&source, &key.at.path);
                         }

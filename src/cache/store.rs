@@ -1,6 +1,6 @@
 //! Get or fetch: memory in front of a provider, with one fetch however many ask.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -364,6 +364,14 @@ where
     /// Every key with what is remembered under it.
     pub fn entries(&self) -> Vec<(K, Arc<Kept<V>>)> {
         self.kept.entries(|_, _| true)
+    }
+
+    /// Every key that something is remembered under or on its way to.
+    pub fn keys(&self) -> HashSet<K> {
+        // In this order: what lands meanwhile is among the second.
+        let mut keys: HashSet<K> = self.flights().keys().cloned().collect();
+        keys.extend(self.entries().into_iter().map(|(key, _)| key));
+        keys
     }
 
     fn stale(&self, good: Good<V>) -> Held<V> {
