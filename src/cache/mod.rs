@@ -9,6 +9,8 @@ mod generation_test;
 mod lru;
 mod memory;
 mod predictions;
+#[cfg(all(test, feature = "local"))]
+mod properties_test;
 mod renewal;
 mod source;
 mod sources;
