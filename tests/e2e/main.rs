@@ -19,6 +19,7 @@ mod as_root {
     #[cfg(feature = "kubernetes")]
     mod kubernetes_identities;
     mod permissions;
+    mod posix;
     mod reload;
     mod units;
     #[cfg(feature = "vault")]
