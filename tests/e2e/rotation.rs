@@ -1,5 +1,7 @@
 //! A value that changes: what is open stays as it was, what is opened anew is new, and nothing is mixed.
 
+mod snapshots;
+
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
