@@ -360,6 +360,9 @@ mod tests {
         let policy = Policy { max_stale: Duration::ZERO, ..POLICY };
         let kept = Kept::after_failure(Some(&good_at(0)), error(ErrorKind::TimedOut), &policy, at(300));
         assert!(matches!(kept.judge(&policy, at(300)), Verdict::Refuse(Failure::Expired(_))));
+        // Nor is one within its ttl that is known to be an old one.
+        let kept = good_at(0).outdated().unwrap();
+        assert!(matches!(kept.judge(&policy, at(1)), Verdict::Fetch { fallback: None }));
     }
 
     #[test]

@@ -72,7 +72,11 @@ enum Operation {
     Flush(Option<&'static str>),
     /// The provider tells of a change.
     Tell(Option<&'static str>),
+    /// So many times in a row an identity asks for a value in vain.
+    Outage(usize, &'static str, usize),
     Sweep,
+    /// Until nothing that is in memory is of use, and then a sweep.
+    Age,
     Evict,
 }
 
@@ -105,7 +109,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => name_or_all().prop_map(Refresh),
         1 => name_or_all().prop_map(Flush),
         1 => name_or_all().prop_map(Tell),
+        2 => (who(), name(), 1..4_usize).prop_map(|(who, name, times)| Outage(who, name, times)),
         1 => Just(Sweep),
+        1 => Just(Age),
         1 => Just(Evict),
     ]
 }
@@ -139,13 +145,14 @@ struct Bench {
 type Checked = Result<(), TestCaseError>;
 
 impl Bench {
-    fn new() -> Self {
+    fn new(max_stale: Duration) -> Self {
+        let settings = CacheSettings { max_stale, ..SETTINGS };
         let clock = Arc::new(Hands::default());
         let as_clock: Arc<dyn Clock> = Arc::<Hands>::clone(&clock);
         let script = Script::default();
         let scope = Scope {
             name: scope(),
-            cache: SETTINGS,
+            cache: settings.clone(),
             format: Format::Auto,
             provider: ProviderSettings::Local(LocalSettings {
                 path: "/nowhere".into(),
@@ -168,7 +175,7 @@ impl Bench {
         let sources = Arc::new(Sources::new([&scope].into_iter(), vec![other], build).ok().unwrap());
         let by_identity = [0, 1].map(|who| sources.get(&scope.name, identity(who)).unwrap().unwrap());
         let memory = Arc::new(Memory::new(MAX_BYTES, &as_clock, &Handle::current(), |_| {}));
-        let model = Model::new(SETTINGS);
+        let model = Model::new(settings);
         Self { memory, sources, by_identity, clock, script, model, readers: BTreeMap::new(), count: 0 }
     }
 
@@ -193,6 +200,11 @@ impl Bench {
             }
         });
         self.readers.insert(id, reader);
+    }
+
+    fn turn(&mut self, time: Duration) {
+        self.clock.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
+        self.model.now += time;
     }
 
     fn land(&mut self, call: usize, late: bool) {
@@ -276,10 +288,7 @@ impl Bench {
 
     async fn does(&mut self, operation: Operation) -> Checked {
         match operation {
-            Operation::Turn(time) => {
-                self.clock.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
-                self.model.now += time;
-            }
+            Operation::Turn(time) => self.turn(time),
             Operation::Read(who, name, back, waits) => {
                 let version = back.checked_sub(1).map(|back| self.script.version(name, back));
                 self.reads(Key::Value(who, name.into(), version), waits);
@@ -311,6 +320,25 @@ impl Bench {
                 self.model.told(name);
                 let change = name.map_or(Change::All, |name| Change::Secret(SecretName::new(name).unwrap()));
                 self.memory.outdate(&self.sources, &scope(), &change);
+            }
+            Operation::Outage(who, name, times) => {
+                self.script.set_mode(who, Mode::Fails(ErrorKind::Unreachable, None));
+                for time in 0..times {
+                    if time > 0 {
+                        self.turn(SETTINGS.negative_ttl);
+                    }
+                    self.reads(Key::Value(who, name.into(), None), true);
+                    self.settle().await?;
+                    for call in self.script.pending() {
+                        self.land(call, true);
+                        self.settle().await?;
+                    }
+                }
+            }
+            Operation::Age => {
+                self.turn(SETTINGS.ttl + SETTINGS.max_stale);
+                self.model.sweep();
+                self.memory.sweep(&self.sources);
             }
             Operation::Sweep => {
                 self.model.sweep();
@@ -377,10 +405,13 @@ fn failed(failure: Failure) -> Got {
 
 proptest! {
     #[test]
-    fn memory_does_what_its_model_does(operations in prop::collection::vec(operation(), 1..60)) {
+    fn memory_does_what_its_model_does(
+        max_stale in prop_oneof![1 => Just(Duration::ZERO), 3 => Just(SETTINGS.max_stale)],
+        operations in prop::collection::vec(operation(), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut bench = Bench::new();
+            let mut bench = Bench::new(max_stale);
             bench.script.rotate("db");
             bench.script.rotate("web");
             for operation in operations {

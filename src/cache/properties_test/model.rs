@@ -423,7 +423,7 @@ impl Model {
                 now < bad.until + longer
             });
             let day = Duration::from_secs(24 * 3600);
-            if !is_bad && !kept.expired.is_some_and(|at| now < at + longest + day) {
+            if !is_bad && kept.expired.is_none_or(|at| now >= at + longest + day) {
                 self.kept.remove(&key);
             }
         }
