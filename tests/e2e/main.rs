@@ -48,6 +48,7 @@ mod faults;
 mod gcp;
 #[cfg(feature = "aws")]
 mod interrupts;
+#[cfg(all(feature = "vault", feature = "databricks"))]
 mod keys_by_name;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
