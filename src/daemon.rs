@@ -21,6 +21,7 @@ use crate::fs::{News, Operations, Serving, fuse};
 use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
 use crate::reload::{self, Members, Origin, Reloader};
+use crate::telemetry::metrics;
 use crate::tree::Namespace;
 use crate::watchdog;
 
@@ -194,6 +195,7 @@ async fn serve(
         });
         start_control(&socket, Desk { reporter, reload })
     });
+    let _metrics = start_metrics(&config, &serving);
     let sweeper = tokio::spawn(sweep(Arc::clone(&serving)));
     let followers = followers(&serving);
     ready(mountpoint, config.scopes.len(), &mut session.end).await?;
@@ -349,6 +351,15 @@ fn start_control(socket: &Path, desk: Desk) -> Option<Server> {
             tracing::warn!("no control socket at {}, so `hushfs status` will not work: {error}", socket.display());
         })
         .ok()
+}
+
+/// Without them there are secrets all the same.
+fn start_metrics(config: &Config, serving: &Arc<Serving>) -> Option<metrics::Server> {
+    let at = config.metrics.listen.as_ref()?;
+    let (serving, started) = (Arc::clone(serving), SystemTime::now());
+    let subject = metrics::Subject { serving, started, names: config.metrics.names };
+    let warn = |error: &io::Error| tracing::error!("metrics cannot be asked for at {at}: {error}");
+    metrics::start(at, subject).inspect_err(warn).ok()
 }
 
 /// Tells systemd, once the kernel gets answers. A look is enough, and no decision that would be recorded.

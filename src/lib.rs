@@ -12,7 +12,7 @@
 //!
 //! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
 //! what outlives it, [`watchdog`] what says that it is alive, [`guard`] what lets others go if it is not, [`control`]
-//! answers the commands that speak to it, [`telemetry`] writes logs, [`sandbox`] takes from the process what it does
+//! answers the commands that speak to it, [`telemetry`] writes logs and metrics, [`sandbox`] takes from the process what it does
 //! not need.
 //!
 //! What must stay true:

@@ -15,6 +15,7 @@ mod renewal;
 mod source;
 mod sources;
 mod store;
+mod traffic;
 mod watch;
 
 pub use budget::{Budget, BudgetReport};
@@ -26,4 +27,5 @@ pub use renewal::{Forgotten, Renewed};
 pub use source::{Generation, LastError, Source};
 pub use sources::{Build, Sources, close_all};
 pub use store::{Held, Remembered};
+pub use traffic::{Call, Served, Traffic};
 pub use watch::{Followers, Heard};

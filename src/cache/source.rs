@@ -3,13 +3,14 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
 use super::budget::Budget;
 use super::clock::within;
 use super::freshness::Policy;
+use super::traffic::{Call, Served, Traffic};
 use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
     Answer, Change, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector,
@@ -29,6 +30,19 @@ pub struct Calls {
     /// Questions about permissions.
     pub iam: AtomicU64,
     pub errors: AtomicU64,
+    whoami: AtomicU64,
+}
+
+impl Calls {
+    fn made(&self, call: Call) -> &AtomicU64 {
+        match call {
+            Call::List => &self.list,
+            Call::Look => &self.look,
+            Call::Fetch => &self.fetch,
+            Call::Permissions => &self.iam,
+            Call::Whoami => &self.whoami,
+        }
+    }
 }
 
 /// The last thing that went wrong.
@@ -62,6 +76,9 @@ pub struct Source {
     /// The scope's, shared by all its identities.
     pub budget: Arc<Budget>,
     pub calls: Arc<Calls>,
+    pub traffic: Arc<Traffic>,
+    /// That of all users together, where the provider is asked as one identity for each user.
+    of_all_users: Option<Arc<Traffic>>,
     /// Questions about single names under way.
     looking: Arc<AtomicUsize>,
     last_error: Arc<Mutex<Option<LastError>>>,
@@ -80,6 +97,8 @@ impl Source {
             permits: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
             budget,
             calls: Arc::default(),
+            traffic: Arc::default(),
+            of_all_users: None,
             looking: Arc::default(),
             last_error: Arc::default(),
             last_answer: Arc::default(),
@@ -100,6 +119,24 @@ impl Source {
     /// Is it the same provider, and not only one that is like it?
     pub fn shares_provider_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.provider, &other.provider)
+    }
+
+    /// Counts there too what is counted here: for what outlives this source.
+    pub fn with_traffic_of_all_users(mut self, traffic: Arc<Traffic>) -> Self {
+        self.of_all_users = Some(traffic);
+        self
+    }
+
+    /// Notes that somebody has opened a file of this scope, and how long that took.
+    pub fn read(&self, served: Served, took: Duration) {
+        self.each_traffic(|traffic| traffic.read(served, took));
+    }
+
+    fn each_traffic(&self, note: impl Fn(&Traffic)) {
+        note(&self.traffic);
+        if let Some(traffic) = &self.of_all_users {
+            note(traffic);
+        }
     }
 
     pub fn values(&self) -> Policy {
@@ -126,7 +163,7 @@ impl Source {
         // A listing may take many pages, so it may take longer than a reader waits: readers that come
         // after it find it in memory.
         let patience = self.scope.cache.timeout.saturating_mul(12);
-        self.call(&self.calls.list, patience, self.provider.list()).await.map(Index::of)
+        self.call(Call::List, patience, self.provider.list()).await.map(Index::of)
     }
 
     /// As [`Provider::lists_many_in_a_call`].
@@ -144,7 +181,7 @@ impl Source {
         let looking = Looking(self);
         async move {
             let source = &looking.0;
-            match source.call(&source.calls.look, source.patience(), source.provider.look(&name)).await {
+            match source.call(Call::Look, source.patience(), source.provider.look(&name)).await {
                 // As an error, so that it is remembered for `negative_ttl` and no longer.
                 Ok(presence) if presence.is_nothing() => {
                     Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
@@ -158,18 +195,17 @@ impl Source {
     }
 
     pub async fn fetch(self: Arc<Self>, name: SecretName, version: VersionSelector) -> Result<Document, Error> {
-        let fetched = self.call(&self.calls.fetch, self.patience(), self.provider.fetch(&name, &version)).await?;
-        let (length, most) = (fetched.payload.raw.len() as u64, self.scope.cache.max_secret_bytes);
-        let split = if length > most {
-            let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
-            Err(Error::new(ErrorKind::TooLarge, detail))
-        } else {
+        let fetched = async {
+            let fetched = self.provider.fetch(&name, &version).await?;
+            self.heard();
+            let (length, most) = (fetched.payload.raw.len() as u64, self.scope.cache.max_secret_bytes);
+            if length > most {
+                let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
+                return Err(Error::new(ErrorKind::TooLarge, detail));
+            }
             Document::split(fetched, self.scope.format)
         };
-        if let Err(error) = &split {
-            self.note(error);
-        }
-        split
+        self.call(Call::Fetch, self.patience(), fetched).await
     }
 
     /// Can the provider name a secret's keys without its value, and are those its files?
@@ -182,7 +218,7 @@ impl Source {
         let Some(answer) = self.provider.keys(&name) else {
             return Err(Error::new(ErrorKind::Denied, format!("{} names no keys without their values", self.kind())));
         };
-        let answer = self.in_turn(&self.calls.look, self.patience(), answer).await??;
+        let answer = self.in_turn(Call::Look, self.patience(), answer).await??;
         self.heard();
         Ok(KeyNames::of(&answer))
     }
@@ -197,13 +233,17 @@ impl Source {
         self.calls.iam.fetch_add(1, Ordering::Relaxed);
         // Nobody waits for it but people.
         let patience = self.scope.cache.timeout.saturating_mul(12);
+        let (clock, began) = (self.budget.clock(), Instant::now());
         let asked = self.provider.permissions(identity.as_ref(), &names);
-        match within(self.budget.clock(), patience, asked).await {
+        let answers = match within(clock, patience, asked).await {
             Some(Ok(answers)) if answers.len() == names.len() => Ok(answers),
             Some(Ok(_)) => Err(Error::new(ErrorKind::Malformed, "not one answer for each secret")),
             Some(Err(error)) => Err(error),
             None => Err(Error::new(ErrorKind::TimedOut, format!("no answer about permissions within {patience:?}"))),
-        }
+        };
+        let outcome = answers.as_ref().map(|_| ());
+        self.each_traffic(|traffic| traffic.called(Call::Permissions, outcome, began.elapsed()));
+        answers
     }
 
     /// As [`Provider::watch`].
@@ -213,8 +253,12 @@ impl Source {
 
     /// Who the provider takes us for.
     pub async fn whoami(&self) -> Result<String, Error> {
-        let answer = self.provider.whoami();
-        within(self.budget.clock(), self.patience(), answer).await.unwrap_or_else(|| Err(self.silence(self.patience())))
+        let began = Instant::now();
+        let answer = within(self.budget.clock(), self.patience(), self.provider.whoami()).await;
+        let answer = answer.unwrap_or_else(|| Err(self.silence(self.patience())));
+        let outcome = answer.as_ref().map(|_| ());
+        self.each_traffic(|traffic| traffic.called(Call::Whoami, outcome, began.elapsed()));
+        answer
     }
 
     /// Gives back what the service has lent. Fails in the log.
@@ -239,12 +283,12 @@ impl Source {
     /// Makes a call, and notes what comes of it.
     async fn call<T>(
         &self,
-        made: &AtomicU64,
+        call: Call,
         patience: Duration,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         // That there was no turn is no word of the provider's.
-        let result = self.in_turn(made, patience, answer).await?;
+        let result = self.in_turn(call, patience, answer).await?;
         match &result {
             Ok(_) => self.heard(),
             Err(error) => self.note(error),
@@ -255,14 +299,14 @@ impl Source {
     /// Makes a call when it is its turn, and counts it. The outer error: there is no turn in time.
     async fn in_turn<T>(
         &self,
-        made: &AtomicU64,
+        call: Call,
         patience: Duration,
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Result<Result<T, Error>, Error> {
         let clock = self.budget.clock();
-        let began = clock.now();
+        let (began, asked) = (clock.now(), Instant::now());
         let turn = self.budget.turn(self.patience_for_a_turn()).await?;
-        made.fetch_add(1, Ordering::Relaxed);
+        self.calls.made(call).fetch_add(1, Ordering::Relaxed);
         let permitted = async {
             let _permit = self.permits.acquire().await;
             answer.await
@@ -270,6 +314,7 @@ impl Source {
         let left = patience.saturating_sub(clock.now().saturating_sub(began));
         let result = within(clock, left, permitted).await.unwrap_or_else(|| Err(self.silence(patience)));
         turn.ended(&result);
+        self.each_traffic(|traffic| traffic.called(call, result.as_ref().map(|_| ()), asked.elapsed()));
         Ok(result)
     }
 

@@ -1,7 +1,7 @@
 //! Every scope as every identity sees it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::clock::SystemClock;
 use super::source::Source;
+use super::traffic::Traffic;
 use crate::config::{ActsAs, IdentitySettings, Scope, ScopeName};
 use crate::provider::{Acting, Error, ErrorKind, Identity, Permission, Provider, SecretName};
 
@@ -28,6 +29,9 @@ pub struct Sources {
     own: HashMap<ScopeName, Arc<Source>>,
     identities: Vec<IdentitySettings>,
     others: RwLock<HashMap<(ScopeName, Identity), Other>>,
+    /// Of each identity in a scope, by the identity's number, also when the sources are gone again: what has been counted
+    /// does not become less.
+    traffic: Arc<Mutex<BTreeMap<(ScopeName, usize), Arc<Traffic>>>>,
     build: Arc<Build>,
 }
 
@@ -64,7 +68,7 @@ impl Sources {
             Err(error) => Err((scope.name.clone(), error)),
         };
         let own = scopes.map(source).collect::<Result<_, _>>()?;
-        Ok(Self { own, identities, others: RwLock::default(), build: Arc::new(build) })
+        Ok(Self { own, identities, others: RwLock::default(), traffic: Arc::default(), build: Arc::new(build) })
     }
 
     /// Those of another configuration. A scope that would be given the same as now stays what it is, with what is
@@ -90,7 +94,8 @@ impl Sources {
             },
         };
         let own = scopes.map(|scope| Ok((scope.name.clone(), own(scope)?))).collect::<Result<HashMap<_, _>, _>>()?;
-        let next = Self { own, identities, others: RwLock::default(), build: Arc::clone(&self.build) };
+        let (traffic, build) = (Arc::clone(&self.traffic), Arc::clone(&self.build));
+        let next = Self { own, identities, others: RwLock::default(), traffic, build };
         let still = |((scope, identity), other): (&(ScopeName, Identity), &Other)| {
             let own = next.own.get(scope).filter(|own| own.generation == other.source.generation)?;
             let is_same = own.scope == other.source.scope;
@@ -154,7 +159,8 @@ impl Sources {
         };
         let acting = Acting { acts_as: &settings.acts_as, user };
         Some((self.build)(&own.scope, Some(acting)).map(|provider| {
-            let source = Arc::new(own.seen_by(identity, provider));
+            let source = own.seen_by(identity, provider).with_traffic_of_all_users(self.traffic_of(scope, number));
+            let source = Arc::new(source);
             if others.len() >= MOST_OTHERS
                 && let Some(oldest) = others.iter().min_by_key(|(_, other)| other.used).map(|(key, _)| key.clone())
             {
@@ -213,6 +219,26 @@ impl Sources {
         let kept = kept.all();
         let is_kept = |source: &Arc<Source>| kept.iter().any(|other| other.shares_provider_with(source));
         self.all().into_iter().filter(|source| !is_kept(source)).collect()
+    }
+
+    fn traffic_of(&self, scope: &ScopeName, number: usize) -> Arc<Traffic> {
+        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(traffic.entry((scope.clone(), number)).or_default())
+    }
+
+    /// What went on in each scope as each identity, all users of one together: the scope, what the identity is called
+    /// if it is not the scope's own, and the counts.
+    pub fn traffic(&self) -> Vec<(ScopeName, Option<String>, Arc<Traffic>)> {
+        let own = self.own.iter().map(|(scope, source)| (scope.clone(), None, Arc::clone(&source.traffic)));
+        let mut all: Vec<_> = own.collect();
+        for ((scope, number), traffic) in self.traffic.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let identity = Identity::Other { number: *number, user: None };
+            if self.may_be_seen_by(scope, identity) {
+                all.push((scope.clone(), self.label(identity).map(str::to_owned), Arc::clone(traffic)));
+            }
+        }
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all
     }
 
     /// As [`close_all`].

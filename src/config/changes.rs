@@ -91,6 +91,13 @@ pub fn fixed(before: &Config, after: &Config) -> Vec<String> {
         };
         fixed.push(format!("[control] `socket` is {} and was to be {}", place(before), place(after)));
     }
+    if before.metrics != after.metrics {
+        let shown = |config: &Config| {
+            let listen = config.metrics.listen.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+            if config.metrics.names { format!("{listen}, with names") } else { listen }
+        };
+        fixed.push(format!("[metrics] are to be had at {} and were to be at {}", shown(before), shown(after)));
+    }
     fixed
 }
 

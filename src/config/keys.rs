@@ -2,13 +2,16 @@
 
 /// At the top of a file.
 pub const ROOT: &[&str] =
-    &["mountpoint", "allow_other", "root", "cache", "control", "audit", "scopes", "grant", "identity"];
+    &["mountpoint", "allow_other", "root", "cache", "control", "audit", "metrics", "scopes", "grant", "identity"];
 
 /// In `[control]`.
 pub const CONTROL: &[&str] = &["socket"];
 
 /// In `[audit]`.
 pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
+
+/// In `[metrics]`.
+pub const METRICS: &[&str] = &["listen", "names"];
 
 /// In a `[[grant]]`.
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];
@@ -118,4 +121,4 @@ pub const AZURE_AUTH: &[&str] =
     &["method", "tenant_id", "client_id", "client_secret_file", "certificate_file", "token_file", "authority_host"];
 
 /// Settings that are planned and not there. They must not be ignored: half of them are about access.
-pub const LATER: &[&str] = &["metrics", "page_cache"];
+pub const LATER: &[&str] = &["page_cache"];

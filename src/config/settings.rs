@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct Config {
     pub max_bytes: u64,
     pub control: ControlSettings,
     pub audit: AuditSettings,
+    pub metrics: MetricsSettings,
     pub scopes: BTreeMap<ScopeName, Scope>,
     /// Who may do what, in reading order.
     pub grants: Vec<Statement>,
@@ -89,6 +91,31 @@ pub struct AuditSettings {
     pub stderr: bool,
     /// Is a read refused whose record cannot be written?
     pub required: bool,
+}
+
+/// Where metrics can be asked for; by default nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricsSettings {
+    pub listen: Option<MetricsListen>,
+    /// May labels name secrets?
+    pub names: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// A loopback address.
+    Address(SocketAddr),
+}
+
+impl fmt::Display for MetricsListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
 }
 
 /// One scope: its provider and how its values are kept.

@@ -34,6 +34,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[cache]" => "cache.",
             "[control]" => "control.",
             "[audit]" => "audit.",
+            "[metrics]" => "metrics.",
             "[scopes.dev]" => "local.",
             "[scopes.prod]" => "aws-secrets-manager.",
             "[scopes.gcp]" => "gcp-secret-manager.",
@@ -94,7 +95,8 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(warnings.len(), 1, "{}", loaded.warnings);
     assert!(warnings[0].message.contains("allow_other"), "the default beside an example of a grant");
 
-    let Config { mountpoint, allow_other, root, max_bytes, control, audit, scopes, grants, identities } = loaded.config;
+    let Config { mountpoint, allow_other, root, max_bytes, control, audit, metrics, scopes, grants, identities } =
+        loaded.config;
     assert_eq!(
         identities.len(),
         keys::IDENTITY_SERVICES.len(),
@@ -109,6 +111,8 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert!(control.socket.is_some(), "an example: the default is made at run time");
     assert!(audit.file.is_some(), "an example: there is no default");
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
+    assert!(metrics.listen.is_some(), "an example: there is no default");
+    assert_eq!(MetricsSettings { listen: None, ..metrics }, empty.metrics);
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
     assert_eq!(scopes.len(), keys::PROVIDERS.len());
@@ -142,12 +146,13 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
 
 #[test]
 fn the_shipped_file_has_every_setting_that_there_is_and_no_other() {
-    let tables = ["cache", "control", "audit", "scopes", "grant", "identity"];
+    let tables = ["cache", "control", "audit", "metrics", "scopes", "grant", "identity"];
     let mut known: BTreeSet<String> =
         keys::ROOT.iter().filter(|name| !tables.contains(name)).map(|name| (*name).to_owned()).collect();
     known.extend(keys::CACHE.iter().chain(keys::CACHE_ONLY).map(|name| format!("cache.{name}")));
     known.extend(keys::CONTROL.iter().map(|name| format!("control.{name}")));
     known.extend(keys::AUDIT.iter().map(|name| format!("audit.{name}")));
+    known.extend(keys::METRICS.iter().map(|name| format!("metrics.{name}")));
     known.extend(keys::GRANT.iter().map(|name| format!("grant.{name}")));
     let is_service = |name: &str| keys::IDENTITY_SERVICES.iter().any(|(service, _)| *service == name);
     known.extend(keys::IDENTITY.iter().filter(|name| !is_service(name)).map(|name| format!("identity.{name}")));
@@ -195,6 +200,9 @@ fn every_setting_that_there_is_is_judged() {
     }
     for name in keys::AUDIT {
         complains(format!("[audit]\n{name} = []\n"), name);
+    }
+    for name in keys::METRICS {
+        complains(format!("[metrics]\n{name} = []\n"), name);
     }
     for name in keys::CONTROL {
         complains(format!("[control]\n{name} = []\n"), name);

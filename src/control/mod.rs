@@ -11,6 +11,7 @@ mod reload;
 mod renewal;
 mod report;
 mod server;
+pub mod socket;
 mod who;
 
 pub use client::{ClientError, ask};

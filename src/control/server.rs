@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::protocol::{Request, Response};
 use super::reload::Reloaded;
 use super::report::Reporter;
+use super::socket;
 
 /// Clients served at a time. Whoever comes then takes the place of the one that has been there longest: an
 /// honest client needs its place for a moment, and those that only sit there keep nobody out.
@@ -46,17 +46,7 @@ pub struct Server {
 ///
 /// Where the path is taken: by another daemon that answers, or by something that is not a socket.
 pub fn start(path: &Path, desk: Desk) -> io::Result<Server> {
-    match std::fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something that is not a socket"));
-        }
-        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => return Err(io::ErrorKind::AddrInUse.into()),
-        Ok(_) => std::fs::remove_file(path)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = socket::bind(path, 0o600)?;
     let serving = tokio::spawn(serve(listener, Arc::new(desk)));
     Ok(Server { serving, path: path.to_owned() })
 }

@@ -22,6 +22,29 @@ pub fn of(refusal: &Refusal) -> i32 {
     }
 }
 
+/// Every errno that an answer of ours may have; the first stands for what is none of the others.
+pub const ALL: [i32; 19] = [
+    libc::EIO,
+    libc::ENOENT,
+    libc::ENAMETOOLONG,
+    libc::ENOTDIR,
+    libc::EINVAL,
+    libc::EACCES,
+    libc::EINTR,
+    libc::ENODATA,
+    libc::ERANGE,
+    libc::ESTALE,
+    libc::ENOMEM,
+    libc::EKEYEXPIRED,
+    libc::ETIMEDOUT,
+    libc::EKEYREJECTED,
+    libc::EBUSY,
+    libc::EHOSTUNREACH,
+    libc::EFBIG,
+    libc::ENOSYS,
+    libc::EAGAIN,
+];
+
 /// What an errno of ours is called.
 pub fn name(errno: i32) -> &'static str {
     match errno {
@@ -41,6 +64,8 @@ pub fn name(errno: i32) -> &'static str {
         libc::EBUSY => "EBUSY",
         libc::EHOSTUNREACH => "EHOSTUNREACH",
         libc::EFBIG => "EFBIG",
+        libc::ENOSYS => "ENOSYS",
+        libc::EAGAIN => "EAGAIN",
         _ => "EIO",
     }
 }

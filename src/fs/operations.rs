@@ -19,9 +19,11 @@ use super::handles::{Directory, Handles, Snapshot};
 use super::judge::{self, Judge, Reason};
 use super::ledger::{Estate, Ledger, OpenFile};
 use super::recorder::{self, Asked, Granted, Question, Recorder};
+use super::tally::Tally;
 use super::xattr;
 use crate::access::audit::{self, AuditLog, Cache};
 use crate::access::{Action, Caller, mode};
+use crate::cache::Served;
 use crate::tree::{Below, Content, Entry, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
 
 /// Waiting for requests that belong to no scope; memory answers all of those.
@@ -48,6 +50,8 @@ pub struct Operations {
     lists: Arc<AtomicBool>,
     recorder: Recorder,
     ledger: Arc<Ledger>,
+    /// What was answered, counted by whoever answers.
+    pub tally: Arc<Tally>,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
     control: PathBuf,
     /// Dropped with this, so that somebody learns of it.
@@ -58,7 +62,18 @@ impl Operations {
     pub fn new(namespace: Arc<Namespace>, judge: Judge, audit: Arc<AuditLog>, control: PathBuf) -> Self {
         let (inodes, handles, recorder) = (Arc::default(), Arc::default(), Recorder::new(audit));
         let (lists, ledger) = (Arc::default(), Arc::new(Ledger::none()));
-        Self { namespace, inodes, handles, judge, lists, recorder, ledger, control, in_use: None }
+        Self {
+            namespace,
+            inodes,
+            handles,
+            judge,
+            lists,
+            recorder,
+            ledger,
+            tally: Arc::default(),
+            control,
+            in_use: None,
+        }
     }
 
     /// Those of another configuration, for the same mount.
@@ -72,6 +87,7 @@ impl Operations {
             lists: Arc::clone(&self.lists),
             recorder: Recorder::new(audit),
             ledger: Arc::clone(&self.ledger),
+            tally: Arc::clone(&self.tally),
             control: self.control.clone(),
             in_use: None,
         }
@@ -461,11 +477,15 @@ impl Operations {
             _ => self.may_know(asked, node, deadline).await?,
         };
         let (content, document) = self.namespace.open(node, deadline).await?;
-        let cache = match (document.stale, document.is_first_read()) {
-            (true, _) => Cache::Stale,
-            (false, true) => Cache::Miss,
-            (false, false) => Cache::Hit,
+        let (cache, served) = match (document.stale, document.is_first_read()) {
+            (true, _) => (Cache::Stale, Served::Stale),
+            (false, true) => (Cache::Miss, Served::Miss),
+            (false, false) => (Cache::Hit, Served::Hit),
         };
+        let source = node.scope().and_then(|scope| self.namespace.sources().known(scope, node.identity()));
+        if let Some(source) = source {
+            source.read(served, asked.elapsed());
+        }
         let version = Some(document.version.clone());
         Ok((Granted { why: reason.words(), version, cache: Some(cache) }, content))
     }

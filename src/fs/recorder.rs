@@ -107,6 +107,11 @@ impl Asked {
         self.evidence.gather();
     }
 
+    /// Since the request was there.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.since.elapsed()
+    }
+
     fn record(&self, Question { path, action, version }: Question, outcome: Outcome, reason: String) -> Record {
         self.gather();
         let Caller { uid, gid, pid } = *self.evidence.caller();

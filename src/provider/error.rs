@@ -27,6 +27,19 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::NotFound,
+        Self::Denied,
+        Self::CredentialsRejected,
+        Self::Throttled,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::TooLarge,
+        Self::Malformed,
+        Self::NoMemory,
+    ];
+
     /// The snake-case name used in status and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ goldens! {
     a_cache_only_key_in_a_scope: "[scopes.prod]\nprovider = \"aws-secrets-manager\"\nmax_bytes = \"1MiB\"\n";
     a_scopes_key_in_cache: "[cache]\nformat = \"json\"\n";
     another_providers_key: "[scopes.prod]\nprovider = \"aws-secrets-manager\"\nidentity = \"/etc/hushfs/dev.key\"\n";
-    a_key_of_a_later_version: "page_cache = true\n\n[metrics]\nlisten = \"127.0.0.1:9090\"\n";
+    a_key_of_a_later_version: "page_cache = true\n";
     a_scope_without_a_provider: "[scopes.prod]\nregion = \"us-east-1\"\n";
     a_local_scope_without_its_keys: "[scopes.dev]\nprovider = \"local\"\n";
     an_unknown_provider: "[scopes.prod]\nprovider = \"aws-secret-manager\"\n";

@@ -17,6 +17,7 @@ mod identities;
 mod keys;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod metrics;
 mod support;
 mod values;
 mod vault;

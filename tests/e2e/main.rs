@@ -56,6 +56,7 @@ mod kubernetes;
 mod leaks;
 mod lifecycle;
 mod memory;
+mod metrics;
 mod migration;
 #[cfg(feature = "aws")]
 mod never_block;

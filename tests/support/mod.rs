@@ -21,6 +21,7 @@ pub mod fault_proxy;
 #[cfg(feature = "gcp")]
 pub mod gcp;
 pub mod hosts;
+pub mod http;
 // What it is asked with.
 #[cfg(any(feature = "kubernetes", feature = "vault"))]
 pub mod kubernetes;

@@ -41,6 +41,7 @@ const FILLER_BYTES: usize = 20_000;
 const MAX_BYTES: u64 = 2 * FILLER_BYTES as u64 + 256 + 200;
 
 const SETTINGS: CacheSettings = CacheSettings {
+    calls: None,
     ttl: Duration::from_secs(300),
     refresh_ahead: 0.8,
     max_stale: Duration::from_secs(3600),

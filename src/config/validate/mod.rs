@@ -16,6 +16,7 @@ mod grant;
 mod identity;
 mod kubernetes;
 mod local;
+mod metrics;
 mod principals;
 mod scope;
 mod section;
@@ -69,6 +70,11 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let audit_settings = audit::read(&audit, &mountpoint);
     audit.reject_unknown();
 
+    let metrics_table = root.table("metrics", "[metrics]").unwrap_or(&nothing);
+    let metrics = Section::new("[metrics]", metrics_table, &[keys::METRICS], &problems);
+    let metrics_settings = metrics::read(&metrics);
+    metrics.reject_unknown();
+
     let scopes = root.table("scopes", "[scopes.NAME]").unwrap_or(&nothing);
     let mut judged: BTreeMap<ScopeName, Scope> = BTreeMap::new();
     for (name, item) in scopes {
@@ -92,6 +98,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
         max_bytes: max_bytes.bytes,
         control: ControlSettings { socket },
         audit: audit_settings,
+        metrics: metrics_settings,
         scopes: judged,
         grants,
         identities,

@@ -46,6 +46,7 @@ fn everything() -> impl Iterator<Item = &'static str> {
         keys::CACHE_ONLY,
         keys::CONTROL,
         keys::AUDIT,
+        keys::METRICS,
         keys::SCOPE,
         keys::AWS_AUTH,
         keys::GCP_AUTH,
@@ -89,6 +90,8 @@ fn home_of(name: &str) -> Option<String> {
         Some(format!("`{name}` belongs in `auth = {{ method = … }}` of a scope whose provider is `azure-key-vault`"))
     } else if keys::AUDIT.contains(&name) {
         Some(format!("`{name}` belongs in the table [audit]"))
+    } else if keys::METRICS.contains(&name) {
+        Some(format!("`{name}` belongs in the table [metrics]"))
     } else if keys::GRANT.contains(&name) {
         Some(format!("`{name}` belongs in a table [[grant]]"))
     } else if keys::IDENTITY.contains(&name) {

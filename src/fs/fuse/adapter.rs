@@ -23,6 +23,7 @@ use crate::cache::Failure;
 use crate::fs::handles::Directory;
 use crate::fs::operations::{GRACE, Opened, Operations};
 use crate::fs::serving::Serving;
+use crate::fs::tally::Request as Kind;
 use crate::tree::Refusal;
 
 /// The file system as the kernel calls it.
@@ -69,7 +70,11 @@ impl Adapter {
                 all.into_iter().for_each(|(node, lookups)| operations.forget(node, lookups));
             }
             Ok(Operation::Interrupt { unique: of }) => self.interrupt(unique, of),
-            Ok(operation) => self.dispatch(operation, asking()),
+            Ok(operation) => {
+                let mut asking = asking();
+                asking.reply = asking.reply.counted(&operations.tally, kind(&operation));
+                self.dispatch(operation, asking);
+            }
             Err(_) => asking().reply.error(libc::EINVAL),
         }
     }
@@ -259,5 +264,29 @@ impl Adapter {
         // Read by another thread, which has yet to say so: the kernel tells it again. It takes this from the descriptor
         // that the request was read from; if it has been answered meanwhile, from none.
         let _ = self.devices.iter().find(|device| device.refuse(unique, libc::EAGAIN).is_ok());
+    }
+}
+
+/// As what the answer is counted.
+fn kind(operation: &Operation<'_>) -> Kind {
+    match operation {
+        Operation::Lookup { .. } => Kind::Lookup,
+        Operation::GetAttr { .. } => Kind::GetAttr,
+        Operation::ReadLink => Kind::ReadLink,
+        Operation::Open => Kind::Open,
+        Operation::Read { .. } => Kind::Read,
+        Operation::Release { .. } => Kind::Release,
+        Operation::OpenDir => Kind::OpenDir,
+        Operation::ReadDir { .. } | Operation::ReadDirPlus { .. } => Kind::ReadDir,
+        Operation::ReleaseDir { .. } => Kind::ReleaseDir,
+        Operation::GetXattr { .. } => Kind::GetXattr,
+        Operation::ListXattr { .. } => Kind::ListXattr,
+        Operation::StatFs => Kind::StatFs,
+        Operation::Other(_)
+        | Operation::Destroy
+        | Operation::Init { .. }
+        | Operation::Forget { .. }
+        | Operation::BatchForget(_)
+        | Operation::Interrupt { .. } => Kind::Other,
     }
 }

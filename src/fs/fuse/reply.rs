@@ -9,6 +9,7 @@ use super::device::Device;
 use super::wire::{self, Entries};
 use crate::fs::attributes::Attributes;
 use crate::fs::errno;
+use crate::fs::tally::{Request, Tally};
 use crate::tree::Refusal;
 
 /// Dropped unused, it answers EIO: whoever asked is not left waiting, unless the next daemon is to answer. Every answer returns false where nobody
@@ -18,11 +19,19 @@ pub struct Reply {
     device: Arc<Device>,
     unique: u64,
     is_given: bool,
+    /// Where the answer is counted, and as one to what; None for what is no request of anybody.
+    tally: Option<(Arc<Tally>, Request)>,
 }
 
 impl Reply {
     pub fn new(device: &Arc<Device>, unique: u64) -> Self {
-        Self { device: Arc::clone(device), unique, is_given: false }
+        Self { device: Arc::clone(device), unique, is_given: false, tally: None }
+    }
+
+    /// Counts the answer.
+    pub fn counted(mut self, tally: &Arc<Tally>, request: Request) -> Self {
+        self.tally = Some((Arc::clone(tally), request));
+        self
     }
 
     pub fn refused(self, refusal: &Refusal) {
@@ -32,11 +41,21 @@ impl Reply {
     /// `errno` is positive.
     pub fn error(mut self, errno: i32) {
         self.is_given = true;
+        self.count_failed(errno);
         note(self.device.refuse(self.unique, errno));
+    }
+
+    fn count_failed(&self, errno: i32) {
+        if let Some((tally, request)) = &self.tally {
+            tally.failed(*request, errno);
+        }
     }
 
     pub fn bytes(mut self, bytes: &[u8]) -> bool {
         self.is_given = true;
+        if let Some((tally, request)) = &self.tally {
+            tally.well(*request);
+        }
         note(self.device.answer(self.unique, bytes))
     }
 
@@ -84,6 +103,7 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.is_given && !self.device.is_left() {
+            self.count_failed(libc::EIO);
             note(self.device.refuse(self.unique, libc::EIO));
         }
     }
