@@ -16,7 +16,7 @@ mod who;
 
 pub use client::{ClientError, ask};
 pub use place::{Place, place};
-pub use protocol::{Flushed, Outcome, RefreshedValue, Request, Response, ScopeStatus, Status, Who};
+pub use protocol::{AgeStatus, Flushed, Outcome, RefreshedValue, Request, Response, ScopeStatus, Status, Who};
 pub use reload::{ReloadChanges, ReloadOutcome, ReloadRequests, Reloaded, ScopeChanges, TableChanges};
 pub use report::Reporter;
 pub use server::{Desk, Server, start};

@@ -1,5 +1,7 @@
 //! What is said over the control socket.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::reload::Reloaded;
@@ -173,17 +175,50 @@ pub struct ScopeStatus {
     /// When the provider last answered anything, a refusal included.
     pub last_answer: Option<String>,
     pub last_error: Option<ErrorStatus>,
+    /// Did the provider answer the last call, and take our credentials? None before the first.
+    #[serde(default)]
+    pub up: Option<bool>,
+    /// Opens of files that were granted.
+    #[serde(default)]
+    pub reads: ReadStatus,
     pub calls: CallStatus,
     /// Of the scope: all its identities share it.
     pub budget: BudgetStatus,
+    /// Calls that failed since the start, by the kind of error.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
     /// Secrets in the listing in memory, if there is one.
     pub listed: Option<usize>,
     /// Values in memory.
     pub values: usize,
     /// Age in seconds of the oldest of them.
     pub oldest: Option<u64>,
+    /// Of all of them; None without any.
+    #[serde(default)]
+    pub ages: Option<AgeStatus>,
     /// What could not be shown, and why.
     pub left_out: Vec<LeftOut>,
+}
+
+/// Where readers got their values from, since the start.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ReadStatus {
+    /// From memory.
+    pub hit: u64,
+    /// Fetched for that read.
+    pub miss: u64,
+    /// From memory, past the ttl: the provider could not be reached.
+    pub stale: u64,
+}
+
+/// How long ago values in memory were fetched, in seconds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AgeStatus {
+    pub newest: u64,
+    pub median: u64,
+    pub oldest: u64,
+    /// How many of them are not fresh any more: they are fetched anew when they are read.
+    pub past_ttl: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -202,6 +237,9 @@ pub struct CallStatus {
     /// Questions about permissions.
     pub iam: u64,
     pub errors: u64,
+    /// How long a call took on average, in milliseconds; None before the first.
+    #[serde(default)]
+    pub mean_ms: Option<f64>,
 }
 
 /// How many calls the provider may get.

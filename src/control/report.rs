@@ -1,5 +1,6 @@
 //! What the daemon tells of itself.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use super::protocol::{
-    AuditStatus, BudgetStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, Response, ScopeStatus, SinkStatus,
-    Status, Who,
+    AgeStatus, AuditStatus, BudgetStatus, CacheStatus, CallStatus, ErrorStatus, LeftOut, ReadStatus, Response,
+    ScopeStatus, SinkStatus, Status, Who,
 };
 use super::who;
 use crate::access::audit::SinkReport;
-use crate::cache::{BudgetReport, Good, Remembered, Source, ValueKey, rfc3339};
+use crate::cache::{BudgetReport, Call, Good, Remembered, Served, Source, Traffic, ValueKey, rfc3339};
 use crate::fs::Operations;
 use crate::provider::{Identity, VersionSelector};
 use crate::tree::Document;
@@ -102,6 +103,18 @@ impl Reporter {
             let of = key.at.path.name();
             left_out.extend(good.value.keys.left_out().iter().map(|(key, why)| entry(format!("{of}: {key}"), why)));
         }
+        let mut seconds: Vec<u64> = mine().map(|(_, good)| memory.age(good).as_secs()).collect();
+        seconds.sort_unstable();
+        let (policy, now) = (source.values(), memory.now());
+        let ages = match (seconds.first(), seconds.get(seconds.len().saturating_sub(1) / 2), seconds.last()) {
+            (Some(newest), Some(median), Some(oldest)) => Some(AgeStatus {
+                newest: *newest,
+                median: *median,
+                oldest: *oldest,
+                past_ttl: mine().filter(|(_, good)| good.outdated || good.fresh_until(&policy) <= now).count(),
+            }),
+            _ => None,
+        };
         ScopeStatus {
             name: name.to_string(),
             identity: self.operations.namespace().sources().label(source.identity).map(str::to_owned),
@@ -122,11 +135,20 @@ impl Reporter {
                 fetch: load(&source.calls.fetch),
                 iam: load(&source.calls.iam),
                 errors: load(&source.calls.errors),
+                mean_ms: mean_ms(&source.traffic),
             },
             budget: budget(source.budget.report()),
+            up: source.traffic.is_up(),
+            reads: ReadStatus {
+                hit: source.traffic.reads(Served::Hit).count(),
+                miss: source.traffic.reads(Served::Miss).count(),
+                stale: source.traffic.reads(Served::Stale).count(),
+            },
+            failures: failures(&source.traffic),
             listed: listing.map(|listing| listing.value.secrets),
             values: mine().count(),
-            oldest: mine().map(|(_, good)| memory.age(good).as_secs()).max(),
+            oldest: ages.as_ref().map(|ages| ages.oldest),
+            ages,
             left_out,
         }
     }
@@ -144,6 +166,25 @@ fn budget(report: BudgetReport) -> BudgetStatus {
         throttled_until: report.throttled_until.map(rfc3339),
         recovering: report.is_careful,
     }
+}
+
+fn failures(traffic: &Traffic) -> BTreeMap<String, u64> {
+    let mut failures = BTreeMap::new();
+    for (kind, count) in Call::ALL.into_iter().flat_map(|call| traffic.outcomes(call)) {
+        if let Some(kind) = kind
+            && count > 0
+        {
+            *failures.entry(kind.as_str().to_owned()).or_default() += count;
+        }
+    }
+    failures
+}
+
+fn mean_ms(traffic: &Traffic) -> Option<f64> {
+    let readings = Call::ALL.map(|call| traffic.latency(call).read());
+    let count: u64 = readings.iter().map(|reading| reading.count).sum();
+    let seconds: f64 = readings.iter().map(|reading| reading.sum).sum();
+    (count > 0).then(|| seconds * 1000.0 / count as f64)
 }
 
 fn load(counter: &AtomicU64) -> u64 {

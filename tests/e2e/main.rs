@@ -71,6 +71,7 @@ mod scarcity;
 #[cfg(feature = "aws")]
 mod shutdown;
 mod signals;
+mod status;
 mod tree;
 #[cfg(feature = "aws")]
 mod unlistable;

@@ -1,46 +1,12 @@
-//! `hushfs status`: what the daemon tells of itself.
+//! The status as people read it.
 
 use std::fmt::Write;
-use std::path::PathBuf;
-use std::process::ExitCode;
 
-use super::{Failure, Status as Exit, configuration, print};
-use crate::config::Source;
-use crate::control::{self, Request, Response, ScopeStatus, Status};
+use super::rates::{Before, hit_rate};
+use crate::control::{AgeStatus, ScopeStatus, Status};
 
-/// Show scopes, providers' health, the cache and what could not be shown
-#[derive(Debug, clap::Args)]
-pub struct StatusCommand {
-    /// The mount to ask about, instead of the configured mountpoint
-    #[arg(long, value_name = "DIR")]
-    mountpoint: Option<PathBuf>,
-    /// For machines
-    #[arg(long)]
-    json: bool,
-}
-
-impl StatusCommand {
-    pub fn run(self, source: &Source) -> Result<ExitCode, Failure> {
-        let mountpoint = match self.mountpoint {
-            Some(mountpoint) => mountpoint,
-            None => configuration(source)?.mountpoint,
-        };
-        let answer = control::ask(&mountpoint, &Request::Status)?;
-        let Response::Status(status) = answer else {
-            return Err(Failure::new(Exit::Software, "the daemon answered another question"));
-        };
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&status);
-            json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n"
-        } else {
-            for_people(&status)
-        };
-        print(text.as_bytes())?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn for_people(status: &Status) -> String {
+/// With how fast counts have grown since an earlier look.
+pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     let mut text = String::new();
     let cache = &status.cache;
     // Writing to a String cannot fail.
@@ -54,6 +20,7 @@ fn for_people(status: &Status) -> String {
         "cache: {} values, {} of {} bytes; {} hits, {} misses, {} stale",
         cache.values, cache.bytes, cache.max_bytes, cache.hits, cache.misses, cache.stale
     );
+    let _ = writeln!(text, "open: {} files and directories", status.open);
     if cache.memory_unlocked > 0 {
         let _ = writeln!(text, "WARNING: {} bytes for values could not be locked in memory", cache.memory_unlocked);
     }
@@ -68,22 +35,59 @@ fn for_people(status: &Status) -> String {
     }
     for scope in &status.scopes {
         text.push('\n');
-        describe(&mut text, scope);
+        describe(&mut text, scope, before);
     }
     text
 }
 
-fn describe(text: &mut String, scope: &ScopeStatus) {
+fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>) {
+    let then = before.and_then(|before| before.scope(scope));
+    let grown = |count: fn(&ScopeStatus) -> u64| match (before, then) {
+        (Some(before), Some(then)) => before.growth(count(then), count(scope)),
+        _ => String::new(),
+    };
     let answered = scope.last_answer.as_deref().unwrap_or("never");
     let user = scope.user.map_or_else(String::new, |uid| format!(" for uid {uid}"));
     let identity = scope.identity.as_ref().map_or_else(String::new, |name| format!(" as {}{user}", escaped(name)));
-    let _ = writeln!(text, "{} ({}){identity}: last answer {answered}", scope.name, scope.provider);
+    let health = match scope.up {
+        Some(true) => "up, ",
+        Some(false) => "DOWN, ",
+        None => "",
+    };
+    let _ = writeln!(text, "{} ({}){identity}: {health}last answer {answered}", scope.name, scope.provider);
+    let reads = &scope.reads;
+    let share = hit_rate(reads.hit, reads.miss.saturating_add(reads.stale));
+    let share = share.map_or_else(String::new, |percent| format!("; {percent:.1}% of all fresh from memory"));
+    let _ = writeln!(
+        text,
+        "  reads: {} from memory{}, {} fetched{}, {} stale{}{share}",
+        reads.hit,
+        grown(|scope| scope.reads.hit),
+        reads.miss,
+        grown(|scope| scope.reads.miss),
+        reads.stale,
+        grown(|scope| scope.reads.stale),
+    );
     let calls = &scope.calls;
     let _ = writeln!(
         text,
-        "  calls: {} list, {} look, {} fetch, {} about permissions; {} errors",
-        calls.list, calls.look, calls.fetch, calls.iam, calls.errors
+        "  calls: {} list{}, {} look{}, {} fetch{}, {} about permissions{}; {} errors{}{}",
+        calls.list,
+        grown(|scope| scope.calls.list),
+        calls.look,
+        grown(|scope| scope.calls.look),
+        calls.fetch,
+        grown(|scope| scope.calls.fetch),
+        calls.iam,
+        grown(|scope| scope.calls.iam),
+        calls.errors,
+        grown(|scope| scope.calls.errors),
+        calls.mean_ms.map_or_else(String::new, |mean| format!("; {mean:.1} ms each")),
     );
+    if !scope.failures.is_empty() {
+        let failures: Vec<String> = scope.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let _ = writeln!(text, "  failed: {}", escaped(&failures.join(", ")));
+    }
     let budget = &scope.budget;
     if let (Some(limit), Some(left)) = (&budget.limit, budget.left) {
         let _ = writeln!(text, "  call budget: {limit}, {left} left at present; {} calls not made", budget.refused);
@@ -94,8 +98,11 @@ fn describe(text: &mut String, scope: &ScopeStatus) {
         let _ = writeln!(text, "  throttled by the provider a moment ago: calls start again a few at a time");
     }
     let listed = scope.listed.map_or_else(|| "not listed yet".to_owned(), |count| format!("{count} listed"));
-    let oldest = scope.oldest.map_or_else(String::new, |age| format!(", the oldest {age} s old"));
-    let _ = writeln!(text, "  secrets: {listed}, {} values in memory{oldest}", scope.values);
+    let ages = scope.ages.as_ref().map_or_else(String::new, |AgeStatus { newest, median, oldest, past_ttl }| {
+        let past = if *past_ttl > 0 { format!(", {past_ttl} past their ttl") } else { String::new() };
+        format!(", {newest} to {oldest} s old, half of them up to {median} s{past}")
+    });
+    let _ = writeln!(text, "  secrets: {listed}, {} values in memory{ages}", scope.values);
     if let Some(error) = &scope.last_error {
         let _ = writeln!(text, "  last error at {} ({}): {}", error.at, error.kind, escaped(&error.detail));
     }
@@ -105,6 +112,6 @@ fn describe(text: &mut String, scope: &ScopeStatus) {
 }
 
 /// Names come from providers and may hold what a terminal would obey.
-pub(super) fn escaped(name: &str) -> String {
+pub fn escaped(name: &str) -> String {
     name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
