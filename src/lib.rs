@@ -12,8 +12,8 @@
 //!
 //! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
 //! what outlives it, [`watchdog`] what says that it is alive, [`guard`] what lets others go if it is not, [`control`]
-//! answers the commands that speak to it, [`telemetry`] writes logs and metrics, [`sandbox`] takes from the process what it does
-//! not need.
+//! answers the commands that speak to it, [`telemetry`] writes logs and metrics, [`doctor`] looks at the
+//! host, [`sandbox`] takes from the process what it does not need.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod fs;
 pub mod guard;
 pub mod handover;

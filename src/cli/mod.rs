@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod configuration;
+mod doctor;
 mod env;
 mod exec;
 mod exit;
@@ -50,6 +51,7 @@ pub enum Command {
     Unmount(unmount::Unmount),
     Status(status::StatusCommand),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Why(why::Why),
     Exec(exec::Exec),
     Env(env::Env),
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         #[cfg(feature = "local")]
         Command::Store(args) => store::run(args, &source),
         Command::Check(check) => check.run(&source),
+        Command::Doctor(doctor) => doctor.run(&source),
         Command::Why(why) => why.run(),
         Command::Exec(exec) => exec.run(&source),
         Command::Env(env) => env.run(&source),

@@ -8,6 +8,7 @@ mod as_root {
     mod audit;
     mod boot;
     mod containers;
+    mod doctor;
     #[cfg(feature = "gcp")]
     mod google_identities;
     mod grants;
@@ -40,6 +41,7 @@ mod control_socket;
 mod cost;
 #[cfg(feature = "databricks")]
 mod databricks;
+mod doctor;
 #[cfg(feature = "gcp")]
 mod endurance;
 mod environment;

@@ -65,7 +65,7 @@ pub fn private_mounts(place: &Place, uid: u32) {
 
 /// Puts a file of these bytes in the place of another, in the calling thread's namespace.
 pub fn replace(place: &Place, file: &str, text: &str) {
-    let ours = place.path().join("replacement");
+    let ours = place.path().join(file.replace('/', "_"));
     std::fs::write(&ours, text).expect("a file");
     assert!(Path::new(file).exists(), "{file} is missing: install the package fuse3");
     mount(&ours, Path::new(file), libc::MS_BIND);

@@ -70,6 +70,14 @@ impl<T> Answer<T> {
     pub fn is_ok(&self) -> bool {
         matches!(self, Self::Ok(_))
     }
+
+    /// The kind of error, and the reason.
+    pub fn failure(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Ok(_) => None,
+            Self::Failed { kind, why } => Some((kind, why)),
+        }
+    }
 }
 
 impl Finding {

@@ -1,18 +1,16 @@
 //! `hushfs check`: judges the configuration, and with `--online` asks the providers what they think of it.
 
-mod online;
-
 use std::fmt::Write;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
-use self::online::{Answer, Finding};
 use super::configuration::{failure, warn};
 use super::output::print;
 use super::status::escaped;
 use super::{Failure, Status};
 use crate::config::{Config, Entry, Report, Source, load};
+use crate::doctor::online::{self, Answer, Finding};
 
 /// Judge the configuration
 ///
