@@ -64,14 +64,14 @@ pub struct BudgetReport {
     pub is_careful: bool,
 }
 
-/// Why a call cannot be made in time.
+/// What holds a call back.
 enum Held {
     /// The provider wants a pause until then.
-    ByProvider(Duration),
+    Provider(Duration),
     /// The limit lets the next one go then.
-    ByLimit(Rate, Duration),
+    Limit(Rate, Duration),
     /// Others go first, after a pause.
-    ByOthers,
+    Others,
 }
 
 impl Budget {
@@ -141,13 +141,13 @@ impl Budget {
             let until = {
                 let mut state = self.state();
                 match state.throttle.until(now) {
-                    Some(until) if until > deadline => return Err(self.refuse(state, now, Held::ByProvider(until))),
+                    Some(until) if until > deadline => return Err(self.refuse(state, now, Held::Provider(until))),
                     Some(until) => until,
                     None if state.throttle.has_room(state.under_way) => {
                         state.under_way = state.under_way.saturating_add(1);
                         return Ok(Turn { budget: self, began: now });
                     }
-                    None if now >= deadline => return Err(self.refuse(state, now, Held::ByOthers)),
+                    None if now >= deadline => return Err(self.refuse(state, now, Held::Others)),
                     None => deadline,
                 }
             };
@@ -163,7 +163,7 @@ impl Budget {
             let mut state = self.state();
             let now = self.clock.now();
             if let Some(until) = state.throttle.until(now).filter(|until| *until > deadline) {
-                return Err(self.refuse(state, now, Held::ByProvider(until)));
+                return Err(self.refuse(state, now, Held::Provider(until)));
             }
             let Some(bucket) = &mut state.bucket else { return Ok(()) };
             let (wait, rate) = (bucket.wait(now), bucket.rate());
@@ -171,7 +171,7 @@ impl Budget {
             if goes > deadline {
                 // From then on one who comes is in time.
                 let worth_it = now.saturating_add(goes.saturating_sub(deadline));
-                return Err(self.refuse(state, now, Held::ByLimit(rate, worth_it)));
+                return Err(self.refuse(state, now, Held::Limit(rate, worth_it)));
             }
             bucket.take(now);
             self.note_scarcity(&state);
@@ -203,13 +203,13 @@ impl Budget {
             wall.map_or_else(|| "later".to_owned(), rfc3339)
         };
         let (text, again) = match held {
-            Held::ByProvider(until) => {
+            Held::Provider(until) => {
                 (format!("not asked: the provider throttles this scope, no call before {}", wall(until)), Some(until))
             }
-            Held::ByLimit(rate, until) => {
+            Held::Limit(rate, until) => {
                 (format!("not asked: the scope's call budget, calls = \"{rate}\", is used up"), Some(until))
             }
-            Held::ByOthers => {
+            Held::Others => {
                 ("not asked in time: the provider has throttled this scope, others go first".to_owned(), None)
             }
         };

@@ -23,6 +23,8 @@ const STILL_USED: Duration = Duration::from_secs(60);
 /// Makes the provider of a scope for an identity; reaches no network.
 pub type Build = Box<dyn Fn(&Scope, Option<Acting<'_>>) -> Result<Arc<dyn Provider>, Error> + Send + Sync>;
 
+type TrafficOfIdentities = BTreeMap<(ScopeName, usize), Arc<Traffic>>;
+
 /// The scopes' own sources are there from the start, those of other identities from their first use on until
 /// nothing that they brought can be of use any more.
 pub struct Sources {
@@ -31,7 +33,7 @@ pub struct Sources {
     others: RwLock<HashMap<(ScopeName, Identity), Other>>,
     /// Of each identity in a scope, by the identity's number, also when the sources are gone again: what has been counted
     /// does not become less.
-    traffic: Arc<Mutex<BTreeMap<(ScopeName, usize), Arc<Traffic>>>>,
+    traffic: Arc<Mutex<TrafficOfIdentities>>,
     build: Arc<Build>,
 }
 

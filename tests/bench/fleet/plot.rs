@@ -15,6 +15,9 @@ const BIN: usize = 5;
 /// Powers of ten from 1 on.
 const DECADES: f64 = 5.0;
 
+/// Calls of one kind in a second.
+type Count = fn(&Second) -> u32;
+
 pub struct Panel {
     pub quota: Quota,
     pub title: String,
@@ -57,7 +60,7 @@ pub fn draw(title: &str, panels: &[Panel], length: Duration, outage: (Duration, 
             "<path d=\"M{LEFT} {quota:.1}H{:.1}\" stroke=\"#c00\" stroke-dasharray=\"5 3\"/>",
             WIDTH - 16.0
         ));
-        let curves: [(&str, fn(&Second) -> u32); 2] =
+        let curves: [(&str, Count); 2] =
             [("#e69f00", |second| second.throttled + second.lost), ("#0072b2", |second| second.answered)];
         for (colour, count) in curves {
             let points: Vec<String> = panel
