@@ -67,6 +67,15 @@ mod parameter_store;
 mod readers;
 mod refresh;
 mod reload;
+#[cfg(all(
+    feature = "local",
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 mod rotated_while_cached;
 mod rotation;
 mod scarcity;

@@ -65,7 +65,6 @@ fn private(place: &Place, contents: &str) -> PathBuf {
     file
 }
 
-#[cfg(feature = "local")]
 #[test]
 fn a_rotation_in_a_local_encrypted_file_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -75,7 +74,6 @@ fn a_rotation_in_a_local_encrypted_file_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::NotKept, || store.put("db.json.age", json(NEW).as_bytes()));
 }
 
-#[cfg(feature = "aws")]
 #[test]
 fn a_rotation_in_aws_secrets_manager_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -85,7 +83,6 @@ fn a_rotation_in_aws_secrets_manager_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::Kept, || drop(cloud.wait(cloud.account.rotate("db", json(NEW).as_bytes()))));
 }
 
-#[cfg(feature = "aws")]
 #[test]
 fn a_rotation_in_aws_parameter_store_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -98,7 +95,6 @@ fn a_rotation_in_aws_parameter_store_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::NotKept, rotate);
 }
 
-#[cfg(feature = "gcp")]
 #[test]
 fn a_rotation_in_google_cloud_secret_manager_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -112,7 +108,6 @@ fn a_rotation_in_google_cloud_secret_manager_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::Kept, || drop(server.add_version("db", json(NEW).as_bytes())));
 }
 
-#[cfg(feature = "vault")]
 #[test]
 fn a_rotation_in_vault_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -130,7 +125,6 @@ fn a_rotation_in_vault_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::Kept, || put(NEW));
 }
 
-#[cfg(feature = "databricks")]
 #[test]
 fn a_rotation_in_databricks_is_seen_and_what_is_open_stays() {
     let place = Place::new();
@@ -145,7 +139,6 @@ fn a_rotation_in_databricks_is_seen_and_what_is_open_stays() {
     is_rotated(&place, &Previous::NotKept, || workspace.put("db", "PASSWORD", NEW.as_bytes()));
 }
 
-#[cfg(feature = "kubernetes")]
 #[test]
 fn a_rotation_in_kubernetes_is_seen_without_the_right_to_watch_and_what_is_open_stays() {
     let place = Place::new();
@@ -160,7 +153,6 @@ fn a_rotation_in_kubernetes_is_seen_without_the_right_to_watch_and_what_is_open_
     is_rotated(&place, &Previous::NotKept, || cluster.put("db", &[("PASSWORD", NEW.as_bytes())]));
 }
 
-#[cfg(feature = "azure")]
 #[test]
 fn a_rotation_in_azure_key_vault_is_seen_and_what_is_open_stays() {
     use crate::support::azure::{CLIENT, KeyVault, SECRET, TENANT};
