@@ -136,3 +136,17 @@ async fn a_fetch_goes_on_over_a_reload_that_leaves_its_scope_what_it_is() {
     assert_eq!((earlier.await.unwrap(), later.await.unwrap()), ("/before".to_owned(), "/before".to_owned()));
     assert_eq!(versions(&memory).len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_source_has_brought_goes_with_it_though_its_scope_stays_what_it_is() {
+    let (memory, gate) = (memory(), Arc::new(Notify::new()));
+    let (kept, given_back) = (sources(&gate, &scope("/kept", 300)), sources(&gate, &scope("/given-back", 300)));
+    assert_eq!(
+        (version(&memory, &kept).await, version(&memory, &given_back).await),
+        ("/kept".into(), "/given-back".into())
+    );
+    memory.forget_what_is_given_back(&[]);
+    assert_eq!(versions(&memory).len(), 2);
+    memory.forget_what_is_given_back(&given_back.all());
+    assert_eq!(versions(&memory), ["/kept"]);
+}

@@ -290,6 +290,17 @@ impl Memory {
         self.predictions.retire(is_of_now);
     }
 
+    /// Forgets and wipes the values that these sources brought, and what is on its way from them: what is lent to one ends
+    /// when that gives it back, also where another has come to stand for the same identity.
+    pub fn forget_what_is_given_back(&self, lent: &[Arc<Source>]) {
+        let is_of = |key: &ValueKey, source: &Source| {
+            (key.generation, &key.at.scope, key.at.identity) == (source.generation, &source.scope.name, source.identity)
+        };
+        if !lent.is_empty() {
+            self.values.forget(|key, _| lent.iter().any(|source| is_of(key, source)));
+        }
+    }
+
     /// A scope's provider has told of a change: what is remembered of it, under whichever identity, is asked for anew
     /// when somebody wants it. The values of it that are in memory are fetched now, so that who watches their files
     /// learns of it.

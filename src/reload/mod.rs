@@ -146,11 +146,14 @@ impl Reloader {
         // Or it would be waited for.
         drop(now);
         let mut over = pin!(self.serving.replace(next).wait());
+        // Here already: whoever has this stopped stops the daemon, and gives back what is noted.
+        self.lent = before.without(namespace.sources());
+        // Before anything is taken back: who is answered meanwhile may leave something after that.
+        let is_over = tokio::select! { biased; () = &mut over => true, () = std::future::ready(()) => false };
         memory.limit(self.config.max_bytes);
         memory.retire(namespace.sources());
         self.followers.follow(namespace.sources());
         self.tell(outdated).await;
-        let is_over = tokio::select! { biased; () = &mut over => true, () = std::future::ready(()) => false };
         if !is_over {
             if tokio::time::timeout(longest, over).await.is_err() {
                 tracing::warn!("requests from before the reload are still under way after {longest:?}");
@@ -159,7 +162,9 @@ impl Reloader {
             memory.retire(namespace.sources());
             self.tell(outdated).await;
         }
-        self.lent.extend(before.without(namespace.sources()));
+        // Once more, too: an identity that came for the first time with the last of them.
+        self.lent = before.without(namespace.sources());
+        memory.forget_what_is_given_back(&self.lent);
         self.let_go().await;
     }
 
@@ -209,3 +214,6 @@ fn longest(config: &Config) -> Duration {
     let timeouts = config.scopes.values().map(|scope| scope.cache.timeout);
     timeouts.max().unwrap_or_default().saturating_add(LONGER)
 }
+
+#[cfg(all(test, feature = "local"))]
+mod tests;

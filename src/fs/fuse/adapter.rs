@@ -228,10 +228,14 @@ impl Adapter {
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
         give: impl FnOnce(Reply, T) + Send + 'static,
     ) {
-        let Asking { reply, unique, caller, .. } = asking;
-        let end = |reply: Reply, result| match result {
-            Ok(answer) => give(reply, answer),
-            Err(refusal) => reply.refused(&refusal),
+        let Asking { reply, unique, caller, operations, .. } = asking;
+        let end = move |reply: Reply, result| {
+            match result {
+                Ok(answer) => give(reply, answer),
+                Err(refusal) => reply.refused(&refusal),
+            }
+            // Not before the kernel has its answer: a reload waits for that.
+            drop(operations);
         };
         let _context = self.runtime.enter();
         let mut work = Box::pin(work);
