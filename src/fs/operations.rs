@@ -46,7 +46,7 @@ pub struct Operations {
     pub inodes: Arc<Inodes>,
     handles: Arc<Handles>,
     judge: Judge,
-    /// The kernel asks for access control lists, and goes by them.
+    /// The kernel asks for access control lists, and goes by them. So there are grants, or there may be some at any time.
     lists: Arc<AtomicBool>,
     recorder: Recorder,
     ledger: Arc<Ledger>,
@@ -390,8 +390,9 @@ impl Operations {
             self.ledger.given(ino, &found.node.inode());
         }
         let mut attributes = self.describe(ino, found);
-        if self.judge.differs_by_caller() {
-            // What one caller has looked up the next may not know of: the kernel must ask for each.
+        if self.judge.differs_by_caller() || self.lists.load(Ordering::Relaxed) {
+            // What one caller has looked up the next may not know of: the kernel must ask for each. Also where it is for
+            // the next configuration to tell them apart, which cannot take back what is looked up.
             attributes.valid_for = Duration::ZERO;
         }
         attributes

@@ -178,7 +178,8 @@ fn wanted(operations: &Operations) -> InitFlags {
 /// What was wanted and is not there is said once.
 fn use_of(operations: &Operations, agreed: InitFlags) {
     let missing = wanted(operations).difference(agreed);
-    if operations.wants_lists() && !missing.contains(InitFlags::FUSE_POSIX_ACL) {
+    // Also where there is nothing to show yet: an earlier daemon had, or a reload will.
+    if agreed.contains(InitFlags::FUSE_POSIX_ACL) {
         operations.set_lists();
     }
     for (name, flag) in missing.iter_names() {

@@ -119,6 +119,23 @@ fn between_two_configurations_nobody_gets_what_neither_gives() {
     });
 }
 
+#[test]
+fn a_name_that_was_looked_up_while_nothing_was_granted_is_not_known_to_who_comes_with_grants() {
+    let (place, [one, _]) = place();
+    one.put("db.json", br#"{"KEY":"of one","OTHER":"of one"}"#);
+    let other = settings(&grant("allow", "uid:2001", "read", "prod/db/OTHER"), &one);
+    let _daemon = place.mount(&other);
+    let [key, granted] = ["KEY", "OTHER"].map(|key| place.mnt().join("prod/db").join(key));
+    let looks = || as_user(2001, || [&key, &granted].map(|path| path.metadata().is_ok()));
+    assert_eq!(looks(), [false, true]);
+
+    reload(&place, &settings("", &one));
+    assert!(key.metadata().is_ok());
+    reload(&place, &other);
+    assert!(key.metadata().is_ok(), "the kernel knows all of it from root");
+    assert_eq!(looks(), [false, true]);
+}
+
 /// What `systemctl reload` and a daemon after this one make of it.
 const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\
      [Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n\
