@@ -44,6 +44,10 @@ where
     /// Holds another limit from now on.
     pub fn limit(&self, most: u64) {
         let mut limited = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if limited.most == most {
+            // The order of use, which another cache would not know of, stays.
+            return;
+        }
         let new = Self::limited(most);
         for (key, cell) in &limited.cells {
             if u64::from(cell.weight) > most {

@@ -39,6 +39,19 @@ impl Replaced {
 
 impl Changes {
     pub fn between(before: &Config, after: &Config) -> Self {
+        // A setting that is new must be compared below, or by `fixed`: one that is not would be ignored without a word.
+        let Config {
+            mountpoint: _,
+            allow_other: _,
+            root: _,
+            max_bytes: _,
+            control: _,
+            audit: _,
+            metrics: _,
+            scopes: _,
+            grants: _,
+            identities: _,
+        } = after;
         let mut changes = Self {
             removed: before.scopes.keys().filter(|name| !after.scopes.contains_key(*name)).cloned().collect(),
             grants: grants(&before.grants, &after.grants),
