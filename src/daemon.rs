@@ -191,7 +191,7 @@ async fn serve(
         let reporter = Box::new(move || {
             let (operations, mountpoint) = (serving.now(), mountpoint.clone());
             let max_bytes = operations.namespace().memory().max_bytes();
-            Reporter { operations, mountpoint, started, max_bytes, allow_other }
+            Reporter { operations, mountpoint, started, had_predecessor: is_resumed, max_bytes, allow_other }
         });
         start_control(&socket, Desk { reporter, reload })
     });

@@ -13,6 +13,7 @@ mod man;
 mod mount;
 mod output;
 mod place;
+mod readers;
 mod refresh;
 mod reload;
 mod status;
@@ -57,6 +58,7 @@ pub enum Command {
     Env(env::Env),
     Refresh(refresh::Refresh),
     Flush(flush::Flush),
+    Readers(readers::Readers),
     Reload(reload::Reload),
     #[command(hide = true)]
     Guard(guard::Guard),
@@ -96,6 +98,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Env(env) => env.run(&source),
         Command::Refresh(refresh) => refresh.run(&source),
         Command::Flush(flush) => flush.run(&source),
+        Command::Readers(readers) => readers.run(),
         Command::Reload(reload) => reload.run(&source),
         Command::Guard(guard) => guard.run(),
         Command::Completions(completions) => completions.run(),

@@ -83,7 +83,7 @@ fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
     let mut stream = UnixStream::connect(socket)?;
     let patience = match request {
         Request::Refresh { .. } | Request::Reload => LONG_PATIENCE,
-        Request::Status | Request::Why { .. } | Request::Flush { .. } => PATIENCE,
+        Request::Status | Request::Why { .. } | Request::Flush { .. } | Request::Readers { .. } => PATIENCE,
     };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;

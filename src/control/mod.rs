@@ -2,11 +2,12 @@
 //!
 //! `protocol` is what is said and `who` whom a question is about, `place` where the socket is, `server` the daemon's end, `client` the
 //! commands' end, `report` what the daemon tells of itself, `renewal` what it
-//! fetches anew or forgets when told to, `reload` what came of another configuration. Nothing that passes here is a value.
+//! fetches anew or forgets when told to, `readers` who has read what, `reload` what came of another configuration. Nothing that passes here is a value.
 
 mod client;
 mod place;
 mod protocol;
+mod readers;
 mod reload;
 mod renewal;
 mod report;
@@ -16,7 +17,9 @@ mod who;
 
 pub use client::{ClientError, ask};
 pub use place::{Place, place};
-pub use protocol::{AgeStatus, Flushed, Outcome, RefreshedValue, Request, Response, ScopeStatus, Status, Who};
+pub use protocol::{
+    AgeStatus, Flushed, Outcome, Reader, ReadersReport, RefreshedValue, Request, Response, ScopeStatus, Status, Who,
+};
 pub use reload::{ReloadChanges, ReloadOutcome, ReloadRequests, Reloaded, ScopeChanges, TableChanges};
 pub use report::Reporter;
 pub use server::{Desk, Server, start};

@@ -25,6 +25,9 @@ pub enum Request {
         names: Vec<String>,
     },
     Reload,
+    Readers {
+        names: Vec<String>,
+    },
 }
 
 /// Whom a question is about.
@@ -48,6 +51,7 @@ pub enum Response {
     Refreshed(Box<Refreshed>),
     Flushed(Flushed),
     Reloaded(Box<Reloaded>),
+    Readers(Box<ReadersReport>),
     /// There is no such user, process or place, so there is nothing to tell.
     NoSuch {
         why: String,
@@ -112,6 +116,62 @@ pub struct Flushed {
     pub names: usize,
     /// Files below the path that are open: each keeps its value until it is closed.
     pub open: usize,
+}
+
+/// `hushfs readers --json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadersReport {
+    /// Nothing is known of reads before, but of files that are still open.
+    pub since: String,
+    /// An earlier daemon had the mount before: what was read and closed then is not known.
+    pub had_predecessor: bool,
+    /// Files below the path that are being opened at this moment: of which version is not known yet.
+    pub opening: usize,
+    /// Files that are open since an earlier daemon, anywhere in the mount, and it is not known of what.
+    pub unknown: usize,
+    /// Versions of which nothing is known any more, because there were too many.
+    pub dropped: u64,
+    /// Those that have been read, or are open, in the order of their paths.
+    pub secrets: Vec<SecretReaders>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SecretReaders {
+    /// Below the mountpoint.
+    pub path: String,
+    /// The version that memory serves; of several identities what was fetched last.
+    pub current: Option<String>,
+    /// When that was fetched.
+    pub fetched: Option<String>,
+    /// The one that was read last comes first.
+    pub versions: Vec<VersionReaders>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VersionReaders {
+    pub version: String,
+    pub is_current: bool,
+    /// It is not the current one, nobody has it open, and nobody is given it as the current one.
+    pub may_be_revoked: bool,
+    /// Why, or why not yet.
+    pub why: String,
+    /// How often a file of it was opened.
+    pub reads: u64,
+    pub last: Option<Reader>,
+    pub open: Vec<Reader>,
+}
+
+/// Who opened a file, and when. Null where it is not known.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reader {
+    pub at: Option<String>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    /// The process; where that is not known its thread.
+    pub pid: u32,
+    pub exe: Option<String>,
+    pub unit: Option<String>,
+    pub container: Option<String>,
 }
 
 /// `hushfs status --json`. Times are RFC 3339 in UTC, durations in seconds, sizes in bytes.

@@ -30,7 +30,7 @@ impl Reporter {
         let memory = self.operations.namespace().memory();
         let meant = memory.meant(&below);
         let forgotten = memory.forget(&below);
-        let open = self.operations.open_below(&meant);
+        let open = self.operations.holders(&meant).len();
         Response::Flushed(Flushed {
             values: forgotten.values,
             listings: forgotten.listings,

@@ -23,6 +23,8 @@ pub struct Reporter {
     pub operations: Arc<Operations>,
     pub mountpoint: PathBuf,
     pub started: SystemTime,
+    /// It goes on with the mount of an earlier daemon.
+    pub had_predecessor: bool,
     pub max_bytes: u64,
     pub allow_other: bool,
 }

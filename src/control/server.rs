@@ -106,6 +106,12 @@ async fn answer(client: UnixStream, desk: &Desk) -> io::Result<()> {
             // Bounded by the scopes' timeouts: as many values as there are may take their time.
             Ok(Request::Refresh { names }) => (desk.reporter)().refresh(&names).await,
             Ok(Request::Flush { names }) => (desk.reporter)().flush(&names),
+            Ok(Request::Readers { names }) => {
+                // It looks at processes.
+                let reporter = (desk.reporter)();
+                let told = tokio::task::spawn_blocking(move || reporter.readers(&names)).await;
+                told.unwrap_or_else(|_| Response::NoSuch { why: "it was broken off".into() })
+            }
             Ok(Request::Reload) => desk.reload().await,
             Err(error) => Response::Refused { why: format!("not a request: {error}") },
         }
@@ -163,6 +169,7 @@ mod tests {
             operations: Arc::new(operations),
             mountpoint: PathBuf::from("/nowhere"),
             started: SystemTime::UNIX_EPOCH,
+            had_predecessor: false,
             max_bytes: 1 << 20,
             allow_other: false,
         }

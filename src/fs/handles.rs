@@ -1,11 +1,13 @@
 //! What is open: a snapshot per handle, wiped when the last reader lets go.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::ledger;
+use super::opener::Opener;
 use crate::tree::{Content, Entry};
 
 /// How long after its open a snapshot is what its opener is told of by `fstat`, once there is a newer one.
@@ -33,11 +35,36 @@ impl Directory {
 struct OpenFile {
     content: Arc<Content>,
     ino: u64,
-    /// The thread that opened it.
-    opener: u32,
+    opener: Opener,
     since: Instant,
     /// Its opener has since opened the file once more and closed that: it has moved on.
     superseded: bool,
+}
+
+/// An open file, for people.
+pub struct Holder {
+    pub ino: u64,
+    pub version: String,
+    /// Others may hold it too by now.
+    pub opener: Opener,
+}
+
+/// A file is being opened while this is held.
+pub struct Opening<'a> {
+    handles: &'a Handles,
+    ino: u64,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        let mut opening = self.handles.being_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Occupied(mut count) = opening.entry(self.ino) {
+            *count.get_mut() = count.get().saturating_sub(1);
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 /// A snapshot and who opened it.
@@ -74,6 +101,8 @@ pub struct Handles {
     next: AtomicU64,
     /// Open since an earlier daemon; what they hold is yet to be fetched.
     inherited: RwLock<HashMap<u64, ledger::OpenFile>>,
+    /// How many open each file at this moment.
+    being_opened: Mutex<HashMap<u64, usize>>,
 }
 
 impl Handles {
@@ -92,11 +121,15 @@ impl Handles {
 
     /// What it holds is here again. None if it has been closed meanwhile.
     pub fn restore(&self, handle: u64, content: Content) -> Option<Arc<Content>> {
-        let opened = self.inherited.write().unwrap_or_else(PoisonError::into_inner).remove(&handle);
-        let Some(ledger::OpenFile { ino, opener, .. }) = opened else { return self.file(handle) };
+        let mut inherited = self.inherited.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = inherited.remove(&handle) else {
+            drop(inherited);
+            return self.file(handle);
+        };
         let content = Arc::new(content);
-        let file = OpenFile { content: Arc::clone(&content), ino, opener, since: Instant::now(), superseded: false };
-        self.insert(handle, file);
+        let (ino, opener, since) = (file.ino, file.opener(), Instant::now());
+        // In one step: who asks what is open misses none.
+        self.insert(handle, OpenFile { content: Arc::clone(&content), ino, opener, since, superseded: false });
         Some(content)
     }
 
@@ -106,8 +139,21 @@ impl Handles {
         table.open.insert(handle, Open::File(file));
     }
 
-    /// `opener` is the thread that opens the file `ino`.
-    pub fn add_file(&self, ino: u64, opener: u32, content: Content) -> u64 {
+    /// To be held from before it is known what an opener of the file `ino` gets until it is added.
+    pub fn opening(&self, ino: u64) -> Opening<'_> {
+        *self.being_opened.lock().unwrap_or_else(PoisonError::into_inner).entry(ino).or_default() += 1;
+        Opening { handles: self, ino }
+    }
+
+    /// How many open a file whose inode is wanted at this moment. To be asked before [`Handles::holders`]: then nobody
+    /// is in neither.
+    pub fn being_opened(&self, wanted: impl Fn(u64) -> bool) -> usize {
+        let opening = self.being_opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opening.iter().filter(|(ino, _)| wanted(**ino)).map(|(_, count)| count).sum()
+    }
+
+    /// `opener` opens the file `ino`.
+    pub fn add_file(&self, ino: u64, opener: Opener, content: Content) -> u64 {
         let file = OpenFile { content: Arc::new(content), ino, opener, since: Instant::now(), superseded: false };
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
         self.insert(handle, file);
@@ -144,7 +190,7 @@ impl Handles {
         let table = self.read();
         let snapshots = table.of_file(ino).map(|file| Snapshot {
             content: Arc::clone(&file.content),
-            opener: file.opener,
+            opener: file.opener.thread,
             just_opened: !file.superseded && file.since.elapsed() < JUST_OPENED,
         });
         snapshots.collect()
@@ -162,7 +208,7 @@ impl Handles {
                 handles.retain(|other| *other != handle);
                 for other in handles.iter().filter(|other| **other < handle) {
                     if let Some(Open::File(other)) = open.get_mut(other) {
-                        other.superseded |= other.opener == file.opener;
+                        other.superseded |= other.opener.thread == file.opener.thread;
                     }
                 }
                 if handles.is_empty() {
@@ -175,10 +221,18 @@ impl Handles {
         drop(removed);
     }
 
-    /// The inode of every open file, one for each handle.
-    pub fn open_files(&self) -> Vec<u64> {
+    /// The open files whose inode is wanted, also those that an earlier daemon opened.
+    pub fn holders(&self, wanted: impl Fn(u64) -> bool) -> Vec<Holder> {
+        // Held to the end, so that none is missed that is fetched again meanwhile.
+        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
         let table = self.read();
-        table.files.iter().flat_map(|(ino, handles)| std::iter::repeat_n(*ino, handles.len())).collect()
+        let here = table.files.keys().filter(|ino| wanted(**ino)).flat_map(|ino| table.of_file(*ino));
+        let here =
+            here.map(|file| Holder { ino: file.ino, version: file.content.version().to_owned(), opener: file.opener });
+        let earlier = inherited.values().filter(|file| wanted(file.ino));
+        let earlier =
+            earlier.map(|file| Holder { ino: file.ino, version: file.version.clone(), opener: file.opener() });
+        here.chain(earlier).collect()
     }
 
     /// How many are open.
@@ -192,5 +246,33 @@ impl Handles {
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_opening_a_file_is_counted_until_it_is_done() {
+        let handles = Handles::default();
+        let (first, second, other) = (handles.opening(5), handles.opening(5), handles.opening(6));
+        assert_eq!(handles.being_opened(|ino| ino == 5), 2);
+        drop(first);
+        assert_eq!((handles.being_opened(|ino| ino == 5), handles.being_opened(|_| true)), (1, 2));
+        drop((second, other));
+        assert!(handles.being_opened.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_opened_is_open_until_it_is_closed_though_nobody_noted_by_whom() {
+        let handles = Handles::default();
+        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), who: None };
+        handles.inherit([(3, file)].into_iter());
+        let held = handles.holders(|ino| ino == 5);
+        assert_eq!(held.iter().map(|it| (it.version.as_str(), it.opener.who)).collect::<Vec<_>>(), [("one", None)]);
+        assert!(handles.holders(|ino| ino == 6).is_empty());
+        handles.remove(3);
+        assert!(handles.holders(|_| true).is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `fuse` is the only place that knows the transport; it decodes a request and hands it to `operations`, which answers
 //! without knowing which transport brought it; `serving` is which operations, for another configuration has others. `judge` puts what a request
-//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it. `handles` pins what is open, `ledger` notes it for a daemon after this one,
+//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it, and `readers` remembers it for people. `handles` pins what is open and by which `opener`, `ledger` notes it for a daemon after this one,
 //! `attributes` and `xattr` describe files, `errno` numbers refusals and `tally` counts answers, `mount` attaches the tree to a directory
 //! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in.
 
@@ -17,14 +17,19 @@ pub mod located;
 pub mod mount;
 mod mountinfo;
 mod news;
+mod opener;
 mod operations;
 mod pictures;
+mod readers;
 mod recorder;
 mod serving;
 pub mod tally;
 mod xattr;
 
+pub use handles::Holder;
 pub use judge::Judge;
 pub use news::{News, Outdated};
+pub use opener::Opener;
 pub use operations::Operations;
+pub use readers::{Read, Use};
 pub use serving::{Over, Serving};

@@ -15,13 +15,16 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attributes::Attributes;
-use super::handles::{Directory, Handles, Snapshot};
+use super::handles::{Directory, Handles, Holder, Snapshot};
 use super::judge::{self, Judge, Reason};
 use super::ledger::{Estate, Ledger, OpenFile};
+use super::opener::{Opener, Who};
+use super::readers::{Read, Readers};
 use super::recorder::{self, Asked, Granted, Question, Recorder};
 use super::tally::Tally;
 use super::xattr;
 use crate::access::audit::{self, AuditLog, Cache};
+use crate::access::evidence::Seen;
 use crate::access::{Action, Caller, mode};
 use crate::cache::Served;
 use crate::tree::{Below, Content, Entry, Facts, Found, Inodes, Kind, Namespace, Node, ROOT, Refusal};
@@ -50,6 +53,7 @@ pub struct Operations {
     lists: Arc<AtomicBool>,
     recorder: Recorder,
     ledger: Arc<Ledger>,
+    readers: Arc<Readers>,
     /// What was answered, counted by whoever answers.
     pub tally: Arc<Tally>,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
@@ -70,6 +74,7 @@ impl Operations {
             lists,
             recorder,
             ledger,
+            readers: Arc::default(),
             tally: Arc::default(),
             control,
             in_use: None,
@@ -87,6 +92,7 @@ impl Operations {
             lists: Arc::clone(&self.lists),
             recorder: Recorder::new(audit),
             ledger: Arc::clone(&self.ledger),
+            readers: Arc::clone(&self.readers),
             tally: Arc::clone(&self.tally),
             control: self.control.clone(),
             in_use: None,
@@ -102,6 +108,13 @@ impl Operations {
     pub fn with_ledger(mut self, ledger: Ledger, estate: Estate) -> Self {
         for (number, node) in estate.nodes {
             self.inodes.restore(number, node);
+        }
+        for (_, file) in &estate.open {
+            if let Some(node) = self.inodes.node(file.ino)
+                && let Some(at) = node.secret()
+            {
+                self.readers.note(at, &file.version, Read { opener: file.opener(), seen: Seen::default() });
+            }
         }
         self.handles.inherit(estate.open.into_iter());
         self.ledger = Arc::new(ledger);
@@ -136,13 +149,30 @@ impl Operations {
         self.handles.count()
     }
 
-    /// How many files below a place are open.
-    pub fn open_below(&self, below: &Below) -> usize {
-        let is_below = |ino: &u64| {
-            let node = self.inodes.node(*ino);
-            node.as_ref().and_then(|node| node.secret()).is_some_and(|at| below.covers(at))
-        };
-        self.handles.open_files().iter().filter(|ino| is_below(ino)).count()
+    /// The files below a place that are open.
+    pub fn holders(&self, below: &Below) -> Vec<Holder> {
+        self.handles.holders(|ino| self.is_below(ino, below))
+    }
+
+    /// How many open a file below a place at this moment. To be asked before [`Operations::holders`], and after what
+    /// memory gives.
+    pub fn being_opened(&self, below: &Below) -> usize {
+        self.handles.being_opened(|ino| self.is_below(ino, below))
+    }
+
+    /// How many files are open since an earlier daemon of which is not known what they are.
+    pub fn open_and_unknown(&self) -> usize {
+        self.handles.holders(|ino| self.inodes.node(ino).is_none()).len()
+    }
+
+    fn is_below(&self, ino: u64, below: &Below) -> bool {
+        let node = self.inodes.node(ino);
+        node.as_ref().and_then(|node| node.secret()).is_some_and(|at| below.covers(at))
+    }
+
+    /// Who has read what.
+    pub fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// By when the answer to a request about `ino` must be in hand: a little before the caller's time is
@@ -239,6 +269,7 @@ impl Operations {
     pub async fn open(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<Opened, Refusal> {
         let asked = self.recorded(&caller);
         let node = self.node(ino)?;
+        let _opening = self.handles.opening(ino);
         let read = self.read(&asked, &node, deadline).await;
         let (version, content) = match read {
             read if !self.recorder.is_on() => {
@@ -256,11 +287,16 @@ impl Operations {
             }
         };
         let size = content.bytes().len() as u64;
+        let who = Who::of(&asked.evidence);
+        let opener = Opener { thread: caller.pid, who: Some(who) };
+        if let Some(at) = node.secret() {
+            self.readers.note(at, content.version(), Read { opener, seen: asked.evidence.seen() });
+        }
         // In this order: whoever tells the kernel another size from here on sees the handle.
-        let handle = self.handles.add_file(ino, caller.pid, content);
+        let handle = self.handles.add_file(ino, opener, content);
         self.ledger.opened(handle, || {
             let (version, origin) = (version.unwrap_or_default(), self.origin(&node));
-            OpenFile { ino, opener: caller.pid, version, origin }
+            OpenFile { ino, opener: caller.pid, version, origin, who: Some(who) }
         });
         Ok(Opened { handle, doubtful_size: self.inodes.tell_size(ino, size) })
     }

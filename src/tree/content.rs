@@ -31,6 +31,11 @@ impl Content {
         secret.map_or(&[], Secret::expose)
     }
 
+    /// The provider's id of the version.
+    pub fn version(&self) -> &str {
+        &self.document.version
+    }
+
     /// When the version was created.
     pub fn modified(&self) -> SystemTime {
         self.modified

@@ -90,3 +90,4 @@ mod unlistable;
 mod vault;
 #[cfg(feature = "vault")]
 mod vault_leased;
+mod who_read;

@@ -15,6 +15,7 @@ mod procfs;
 mod thread;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -36,6 +37,15 @@ pub struct Evidence {
     cgroup: OnceLock<Option<Cgroup>>,
 }
 
+/// What people are told of a caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub tgid: Option<u32>,
+    pub executable: Option<PathBuf>,
+    pub unit: Option<String>,
+    pub container: Option<String>,
+}
+
 impl Evidence {
     /// To be called when the request arrives. Reads nothing but the clock.
     pub fn of(caller: Caller) -> Self {
@@ -46,6 +56,27 @@ impl Evidence {
             thread: OnceLock::new(),
             executable: OnceLock::new(),
             cgroup: OnceLock::new(),
+        }
+    }
+
+    /// The caller of a request that was there at this time since boot.
+    pub fn of_then(caller: Caller, then: Duration) -> Self {
+        Self { seen: then, ..Self::of(caller) }
+    }
+
+    /// When the request was there, since boot.
+    pub fn when(&self) -> Duration {
+        self.seen
+    }
+
+    /// What has been found out so far; looks for nothing more.
+    pub fn seen(&self) -> Seen {
+        let cgroup = self.cgroup.get().and_then(Option::as_ref);
+        Seen {
+            tgid: self.thread.get().and_then(Option::as_ref).map(|thread| thread.status().tgid),
+            executable: self.executable.get().and_then(Option::as_ref).map(|it| it.shown().to_owned()),
+            unit: cgroup.and_then(Cgroup::unit).map(str::to_owned),
+            container: cgroup.and_then(Cgroup::container).map(|container| container.id.clone()),
         }
     }
 

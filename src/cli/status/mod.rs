@@ -60,6 +60,7 @@ fn ask(mountpoint: &Path) -> Result<Option<Box<Status>>, ClientError> {
         Response::Why(_)
         | Response::Refreshed(_)
         | Response::Flushed(_)
+        | Response::Readers(_)
         | Response::Reloaded(_)
         | Response::NoSuch { .. }
         | Response::Refused { .. } => None,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScopeName;
+use crate::fs::opener::{Opener, Who};
 use crate::provider::Identity;
 use crate::tree::{DocumentFile, FileName, Node, SecretNode, SecretPath, Which};
 
@@ -36,6 +37,15 @@ pub struct OpenFile {
     /// another place may have the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<u64>,
+    /// None from a hushfs that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<Who>,
+}
+
+impl OpenFile {
+    pub fn opener(&self) -> Opener {
+        Opener { thread: self.opener, who: self.who }
+    }
 }
 
 /// A [`Node`], its names as the file system spells them.

@@ -182,15 +182,22 @@ fn read(text: &[u8]) -> Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Caller;
+    use crate::access::evidence::Evidence;
     use crate::config::ScopeName;
+    use crate::fs::opener::{Opener, Who};
     use crate::provider::Identity;
 
     fn scope(name: &str) -> Node {
         Node::Scope(ScopeName::new(name).unwrap(), Identity::Own)
     }
 
+    fn who() -> Who {
+        Who::of(&Evidence::of(Caller { uid: 1000, gid: 100, pid: 7 }))
+    }
+
     fn file(version: &str) -> OpenFile {
-        OpenFile { ino: 2, opener: 7, version: version.into(), origin: Some(9) }
+        OpenFile { ino: 2, opener: 7, version: version.into(), origin: Some(9), who: Some(who()) }
     }
 
     fn estate_of(ledger: &Ledger) -> Estate {
@@ -206,12 +213,13 @@ mod tests {
         ledger.given(2, &scope("a"));
         ledger.given(3, &scope("b"));
         ledger.opened(5, || file("one"));
-        ledger.opened(6, || file("two"));
+        let two = file("two");
+        ledger.opened(6, || two.clone());
         ledger.forgotten(3);
         ledger.closed(5);
         let estate = estate_of(&ledger);
         assert_eq!(estate.nodes, [(2, scope("a"))]);
-        assert_eq!(estate.open, [(6, file("two"))]);
+        assert_eq!(estate.open, [(6, two)]);
         assert!(estate_of(&Ledger::new().unwrap()).nodes.is_empty());
     }
 
@@ -223,12 +231,13 @@ mod tests {
             ledger.opened(handle, || file("v"));
             ledger.closed(handle);
         }
-        ledger.opened(7, || file("kept"));
+        let kept = file("kept");
+        ledger.opened(7, || kept.clone());
         let memory = File::from(ledger.memory().unwrap().unwrap());
         let blocks = std::os::unix::fs::MetadataExt::blocks(&memory.metadata().unwrap());
         assert!(blocks * 512 < 2 << 20, "{blocks}");
         let estate = estate_of(&ledger);
-        assert_eq!((estate.nodes, estate.open), (vec![(2, scope("a"))], vec![(7, file("kept"))]));
+        assert_eq!((estate.nodes, estate.open), (vec![(2, scope("a"))], vec![(7, kept)]));
     }
 
     #[test]
@@ -239,6 +248,8 @@ mod tests {
 {"opened":[7,{"ino":2,"op"#;
         let (_, open) = read(whole);
         assert!(open.contains_key(&5) && open.contains_key(&6) && open.len() == 2, "{open:?}");
+        // As they were written before it was noted who opens a file.
+        assert_eq!(open[&5].opener(), Opener { thread: 7, who: None });
         assert!(read(b"\0\0\0nonsense\n\xff\n{}\n").1.is_empty());
     }
 

@@ -1,6 +1,8 @@
 //! A daemon that dies, or is restarted, under a real systemd that keeps its end of the mount: nobody sees
 //! `Transport endpoint is not connected`.
 
+use serde_json::{Value, json};
+
 use crate::support::daemon::Place;
 use crate::support::machine::Machine;
 
@@ -142,6 +144,49 @@ fn a_file_of_a_version_that_is_gone_is_stale_and_never_another_version() {
     assert_eq!(results.file("new"), "other");
     assert_eq!(results.file("held"), "v", "what was read before");
     assert!(results.file("told").contains("Stale file handle"), "{}", results.file("told"));
+}
+
+#[test]
+fn who_has_a_file_open_over_a_restart_is_told_and_its_version_may_not_be_revoked() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.write("holder", HOLDER);
+    machine.write("ask", "hushfs readers /secrets/prod/db \"$@\"; echo \"status $?\" >&2\n");
+    let results = machine.run(&format!(
+        "sh /holder >/dev/null &
+        holder=$!
+        echo $holder >/results/pid
+        until [ -e /run/open ]; do sleep 0.1; done
+        cat /secrets/prod/db/KEY
+        echo '{{\"KEY\":\"other\"}}' >/var/lib/store/.new
+        mv /var/lib/store/.new /var/lib/store/db.json
+        hushfs refresh /secrets/prod/db
+        systemctl restart hushfs.service
+        sh /ask >/results/empty 2>&1
+        cat /secrets/prod/db/KEY
+        sh /ask --json >/results/open
+        {KILL}
+        cat /secrets/prod/db/KEY
+        sh /ask >/results/crashed 2>&1
+        kill $holder
+        wait $holder || true
+        until hushfs readers /secrets/prod/db >/results/closed; do sleep 0.1; done"
+    ));
+    let empty = results.file("empty");
+    assert!(empty.contains("which version is current is not known") && empty.ends_with("status 1\n"), "{empty}");
+    let open: Value = serde_json::from_str(&results.file("open")).unwrap();
+    assert_eq!((&open["had_predecessor"], &open["unknown"]), (&json!(true), &json!(0)), "{open}");
+    let versions = open["secrets"][0]["versions"].as_array().unwrap();
+    let old = versions.iter().find(|version| version["is_current"] == false).unwrap();
+    let pid: u64 = results.file("pid").trim().parse().unwrap();
+    let holder = &old["open"][0];
+    assert_eq!((&old["may_be_revoked"], &holder["pid"], &holder["uid"]), (&json!(false), &json!(pid), &json!(0)));
+    assert_eq!(holder["unit"], "script.service", "the process is still known by what it was: {holder}");
+    let crashed = results.file("crashed");
+    assert!(crashed.contains("may not be revoked: not yet: 1 file of it is open"), "{crashed}");
+    assert!(crashed.contains("while an earlier daemon had this mount, is not\nstatus 1\n"), "{crashed}");
+    let closed = results.file("closed");
+    assert!(closed.contains("may be revoked: nobody has it open"), "{closed}");
 }
 
 #[test]
