@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
@@ -17,12 +18,12 @@ use crate::control::{self, Desk, Place, Reporter, Server};
 use crate::fs::fuse::Beginning;
 use crate::fs::ledger::{Estate, Ledger};
 use crate::fs::mount::{self, State};
-use crate::fs::{News, Operations, Serving, fuse};
+use crate::fs::{News, Operations, Serving, events, fuse};
 use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
 use crate::reload::{self, Members, Origin, Reloader};
 use crate::telemetry::metrics;
-use crate::tree::Namespace;
+use crate::tree::{Namespace, SecretNode};
 use crate::watchdog;
 
 /// How often memory is cleared of what is past any use.
@@ -33,6 +34,8 @@ const HANDOVER: Duration = Duration::from_secs(2);
 /// connection alive, and is not waited for.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long it may take to tell those who watch files of the last change, before the next daemon goes on.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 /// How long the last audit records may take.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// How long all providers together may take to give back what they were lent. What is not given back ends by itself.
@@ -128,8 +131,11 @@ fn clear_the_place(mountpoint: &Path) -> Result<(), DaemonError> {
 /// Is it the connection behind what is mounted now, alive, and mounted as the configuration wants it?
 fn is_of(kept: &Connection, mountpoint: &Path, config: &Config) -> bool {
     let Terms { device, allow_other, uid, .. } = &kept.terms;
-    let is_there = mount::Mount::of(mountpoint, device).is_ok_and(|mount| mount.map(mount::Mount::leave).is_some());
-    let is_same = *allow_other == config.allow_other && *uid == rustix::process::getuid().as_raw();
+    let there = mount::Mount::of(mountpoint, device).ok().flatten();
+    let can_tell = there.as_ref().and_then(|mount| mount.is_read_only().ok()?).map(|is_read_only| !is_read_only);
+    let is_there = there.map(mount::Mount::leave).is_some();
+    let (ours, is_root) = (rustix::process::getuid().as_raw(), rustix::process::geteuid().is_root());
+    let is_same = *allow_other == config.allow_other && *uid == ours && (is_root || can_tell == Some(config.events));
     let is_good = is_there && is_same && kept.is_alive();
     if !is_good {
         tracing::warn!("what systemd kept of an earlier daemon is not what is to be at {}", mountpoint.display());
@@ -175,7 +181,9 @@ async fn serve(
 
     let (beginning, mount) = begin(&config, mountpoint, kept)?;
     let is_resumed = matches!(beginning, Beginning::Resumed { .. });
-    let mut session = fuse::start(Arc::clone(&serving), beginning, handle, told).map_err(os("serve the mount"))?;
+    let (changed, touched) = mpsc::channel();
+    let served = fuse::start(Arc::clone(&serving), beginning, handle, told, changed);
+    let mut session = served.map_err(os("serve the mount"))?;
     if !is_resumed && let Some(device) = mount.device() {
         let (device, allow_other, agreed) = (device.to_owned(), config.allow_other, session.agreed);
         let uid = rustix::process::getuid().as_raw();
@@ -183,6 +191,7 @@ async fn serve(
         handover::keep(&Terms { device, agreed, allow_other, uid }, &session.descriptors, memory.as_ref());
     }
     session.descriptors.clear();
+    let teller = teller(&serving, &mount, &config, (touched, session.connection()))?;
 
     let (reload, mut requests) = tokio::sync::mpsc::channel(1);
     let _control = place.and_then(|_| {
@@ -228,6 +237,11 @@ async fn serve(
             if asked.await.unwrap_or(false) {
                 tracing::info!("{signal}: leaving {} to the next daemon", mountpoint.display());
                 is_over = false;
+                // What it asks for is to be answered by us.
+                let stopped = tokio::task::spawn_blocking(move || teller.map(|teller| teller.stop()));
+                if tokio::time::timeout(LAST_EVENTS, stopped).await.is_err() {
+                    tracing::warn!("who watches files may not be told of the last changes");
+                }
                 session.leave();
                 mount.leave();
             } else {
@@ -317,8 +331,30 @@ fn begin(
         }
         handover::forget(&terms);
     }
-    let (device, mount) = mount::mount(mountpoint, config.allow_other)?;
+    let (device, mount) = mount::mount(mountpoint, config.allow_other, config.events)?;
     Ok((Beginning::New(device), mount))
+}
+
+/// Who tells those who watch files of changes. None where nobody can be told.
+fn teller(
+    serving: &Arc<Serving>,
+    mount: &mount::Mount,
+    config: &Config,
+    (touched, connection): (mpsc::Receiver<SecretNode>, Option<OwnedFd>),
+) -> Result<Option<events::Teller>, DaemonError> {
+    if !(rustix::process::geteuid().is_root() || config.events) {
+        return Ok(None);
+    }
+    let Some(place) = mount.place() else {
+        tracing::warn!("the table of mounts cannot be read, so nobody who watches files is told of changes");
+        return Ok(None);
+    };
+    if rustix::process::geteuid().is_root() && mount.is_read_only().is_ok_and(|is| is == Some(false)) {
+        // A daemon that died in the middle of it.
+        events::set_read_only(&place);
+    }
+    let place = events::Place { connection, ..place };
+    events::start(Arc::clone(serving), place, touched).map(Some).map_err(os("start a thread"))
 }
 
 enum Stop {

@@ -43,9 +43,13 @@ pub struct NameKey {
     pub at: SecretNode,
 }
 
-/// A secret whose value is now another, or gone.
+/// A secret whose value is now another, or gone, or has come.
 pub struct ValueChange {
     pub key: ValueKey,
+    /// The version that memory has now.
+    pub version: Option<String>,
+    /// It had another one before, or has none any more.
+    pub is_change: bool,
     /// The keys that were there and are not any more.
     pub vanished: Vec<String>,
     /// When it was learnt.
@@ -69,7 +73,7 @@ impl Remembered for Presence {
 }
 
 impl Memory {
-    /// `changed` is told of every value that is replaced or taken away; it must not block.
+    /// `changed` is told of every value that comes, is replaced or is taken away; it must not block.
     pub fn new(
         max_bytes: u64,
         clock: &Arc<dyn Clock>,
@@ -77,14 +81,17 @@ impl Memory {
         changed: impl Fn(ValueChange) + Send + Sync + 'static,
     ) -> Self {
         let on_change: OnChange<ValueKey, Document> = Box::new(move |key, old, new| {
-            let Some(old) = old else { return };
-            if new.is_some_and(|new| new.version == old.version) {
+            let version = new.map(|new| new.version.clone());
+            let is_change = old.is_some_and(|old| version.as_ref() != Some(&old.version));
+            if old.is_some() && !is_change {
                 return;
             }
             let still_there = |name: &crate::tree::FileName| new.is_some_and(|new| new.keys.get(name).is_some());
-            let gone = old.keys.iter().filter(|key| !still_there(&key.file));
+            let keys = old.iter().flat_map(|old| old.keys.iter());
+            let gone = keys.filter(|key| !still_there(&key.file));
             let vanished = gone.map(|key| key.file.as_str().to_owned()).collect();
-            changed(ValueChange { key: key.clone(), vanished, at: std::time::Instant::now() });
+            let at = std::time::Instant::now();
+            changed(ValueChange { key: key.clone(), version, is_change, vanished, at });
         });
         let hooks = Hooks { on_change: Some(on_change), keep_as: Some(superseded), falls_with: Some(of_refused) };
         Self {

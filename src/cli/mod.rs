@@ -71,6 +71,9 @@ pub enum Command {
 
 /// Runs one command and turns its outcome into an exit status (`sysexits.h` where one fits).
 pub fn main() -> ExitCode {
+    if crate::fs::events::toucher::is_meant() {
+        return crate::fs::events::toucher::main();
+    }
     // In every command: those of the store hold values too.
     crate::telemetry::silence_panics();
     let cli = match Cli::try_parse() {

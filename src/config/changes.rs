@@ -43,6 +43,7 @@ impl Changes {
         let Config {
             mountpoint: _,
             allow_other: _,
+            events: _,
             root: _,
             max_bytes: _,
             control: _,
@@ -96,6 +97,9 @@ pub fn fixed(before: &Config, after: &Config) -> Vec<String> {
     }
     if before.allow_other != after.allow_other {
         fixed.push(format!("`allow_other` is {} and was to be {}", before.allow_other, after.allow_other));
+    }
+    if before.events != after.events {
+        fixed.push(format!("`events` is {} and was to be {}", before.events, after.events));
     }
     if before.control != after.control {
         let place = |config: &Config| {

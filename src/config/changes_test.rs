@@ -112,10 +112,12 @@ fn what_a_mount_that_lives_cannot_change_is_named_with_what_it_is() {
     let before = load(folder.path(), &a);
     let after = load(
         folder.path(),
-        &format!("mountpoint = \"/elsewhere\"\nallow_other = true\n[control]\nsocket = \"/run/h.sock\"\n{a}"),
+        &format!(
+            "mountpoint = \"/elsewhere\"\nallow_other = true\nevents = true\n[control]\nsocket = \"/run/h.sock\"\n{a}"
+        ),
     );
     assert!(fixed(&before, &before).is_empty());
     let named = fixed(&before, &after).join("\n");
-    assert_eq!(named.lines().count(), 3, "{named}");
+    assert_eq!(named.lines().count(), 4, "{named}");
     assert!(named.contains("`mountpoint` is /secrets and was to be /elsewhere"), "{named}");
 }

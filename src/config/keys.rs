@@ -1,8 +1,19 @@
 //! The names of all settings. What is not here is an unknown key.
 
 /// At the top of a file.
-pub const ROOT: &[&str] =
-    &["mountpoint", "allow_other", "root", "cache", "control", "audit", "metrics", "scopes", "grant", "identity"];
+pub const ROOT: &[&str] = &[
+    "mountpoint",
+    "allow_other",
+    "events",
+    "root",
+    "cache",
+    "control",
+    "audit",
+    "metrics",
+    "scopes",
+    "grant",
+    "identity",
+];
 
 /// In `[control]`.
 pub const CONTROL: &[&str] = &["socket"];

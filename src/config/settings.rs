@@ -17,6 +17,8 @@ pub struct Config {
     pub mountpoint: PathBuf,
     /// May users other than the one who runs the daemon reach the mount at all? (FUSE's `allow_other`)
     pub allow_other: bool,
+    /// Is a mount of a user other than root to be such that who watches its files is told of changes? Root's is anyway.
+    pub events: bool,
     /// Is root let past the permission bits?
     pub root: RootPolicy,
     /// Memory for values, in bytes.

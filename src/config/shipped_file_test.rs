@@ -95,8 +95,19 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(warnings.len(), 1, "{}", loaded.warnings);
     assert!(warnings[0].message.contains("allow_other"), "the default beside an example of a grant");
 
-    let Config { mountpoint, allow_other, root, max_bytes, control, audit, metrics, scopes, grants, identities } =
-        loaded.config;
+    let Config {
+        mountpoint,
+        allow_other,
+        events,
+        root,
+        max_bytes,
+        control,
+        audit,
+        metrics,
+        scopes,
+        grants,
+        identities,
+    } = loaded.config;
     assert_eq!(
         identities.len(),
         keys::IDENTITY_SERVICES.len(),
@@ -105,7 +116,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert!(identities[0].acts_as.names_the_user());
     let empty = load_from(below, "").unwrap().config;
     assert_eq!(mountpoint, empty.mountpoint);
-    assert_eq!(allow_other, empty.allow_other);
+    assert_eq!((allow_other, events), (empty.allow_other, empty.events));
     assert_eq!(root, empty.root);
     assert_eq!(max_bytes, empty.max_bytes);
     assert!(control.socket.is_some(), "an example: the default is made at run time");

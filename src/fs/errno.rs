@@ -13,6 +13,7 @@ pub fn of(refusal: &Refusal) -> i32 {
         Refusal::NotALink => libc::EINVAL,
         Refusal::NotPermitted { .. } => libc::EACCES,
         Refusal::Failed(failure) => of_failure(failure),
+        Refusal::ReadOnly => libc::EROFS,
         Refusal::NoAttribute => libc::ENODATA,
         Refusal::BufferTooSmall => libc::ERANGE,
         Refusal::Unknown => libc::ESTALE,
@@ -23,7 +24,7 @@ pub fn of(refusal: &Refusal) -> i32 {
 }
 
 /// Every errno that an answer of ours may have; the first stands for what is none of the others.
-pub const ALL: [i32; 19] = [
+pub const ALL: [i32; 20] = [
     libc::EIO,
     libc::ENOENT,
     libc::ENAMETOOLONG,
@@ -33,6 +34,7 @@ pub const ALL: [i32; 19] = [
     libc::EINTR,
     libc::ENODATA,
     libc::ERANGE,
+    libc::EROFS,
     libc::ESTALE,
     libc::ENOMEM,
     libc::EKEYEXPIRED,
@@ -56,6 +58,7 @@ pub fn name(errno: i32) -> &'static str {
         libc::EINTR => "EINTR",
         libc::ENODATA => "ENODATA",
         libc::ERANGE => "ERANGE",
+        libc::EROFS => "EROFS",
         libc::ESTALE => "ESTALE",
         libc::ENOMEM => "ENOMEM",
         libc::EKEYEXPIRED => "EKEYEXPIRED",

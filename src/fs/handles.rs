@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn what_an_earlier_daemon_opened_is_open_until_it_is_closed_though_nobody_noted_by_whom() {
         let handles = Handles::default();
-        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), who: None };
+        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), origin: None, who: None };
         handles.inherit([(3, file)].into_iter());
         let held = handles.holders(|ino| ino == 5);
         assert_eq!(held.iter().map(|it| (it.version.as_str(), it.opener.who)).collect::<Vec<_>>(), [("one", None)]);

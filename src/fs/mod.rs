@@ -3,11 +3,12 @@
 //! `fuse` is the only place that knows the transport; it decodes a request and hands it to `operations`, which answers
 //! without knowing which transport brought it; `serving` is which operations, for another configuration has others. `judge` puts what a request
 //! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it, and `readers` remembers it for people. `handles` pins what is open and by which `opener`, `ledger` notes it for a daemon after this one,
-//! `attributes` and `xattr` describe files, `errno` numbers refusals and `tally` counts answers, `mount` attaches the tree to a directory
+//! `attributes` and `xattr` describe files, `events` tells those who watch them, `errno` numbers refusals and `tally` counts answers, `mount` attaches the tree to a directory
 //! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in.
 
 mod attributes;
 pub mod errno;
+pub mod events;
 pub mod fuse;
 mod handles;
 mod iam;

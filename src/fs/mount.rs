@@ -1,6 +1,9 @@
 //! Attaching the tree to a directory, and taking it away, also after a daemon that died.
 //!
 //! As root with mount(2); otherwise through fusermount3, which is setuid for this.
+//!
+//! To the kernel the file system is read-only, but a user's where events are wanted: see [`events`]. Every way to write
+//! is refused when it is asked of us as well.
 
 use std::fmt;
 use std::io::{self, IoSliceMut};
@@ -17,7 +20,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
 };
 
-use super::mountinfo;
+use super::{events, mountinfo};
 
 /// The type that `mount`, `findmnt` and `/proc/mounts` show.
 pub(super) const TYPE: &str = "fuse.hushfs";
@@ -134,6 +137,20 @@ impl Mount {
         std::str::from_utf8(self.device.as_deref()?).ok()
     }
 
+    /// Where it is, for who touches files there; None where that is not known.
+    pub fn place(&self) -> Option<events::Place> {
+        let (major, minor) = self.device()?.split_once(':')?;
+        let device = (major.parse().ok()?, minor.parse().ok()?);
+        Some(events::Place { mountpoint: self.mountpoint.clone(), device, connection: None })
+    }
+
+    /// Is the file system read-only to the kernel, however it is mounted? None if it is gone.
+    pub fn is_read_only(&self) -> io::Result<Option<bool>> {
+        let there = mountinfo::topmost(&self.mountpoint)?;
+        let ours = there.filter(|there| self.device.as_ref() == Some(&there.device));
+        Ok(ours.map(|ours| ours.is_read_only))
+    }
+
     /// Leaves it where it is, for the next daemon.
     pub fn leave(mut self) {
         self.ended = true;
@@ -182,8 +199,8 @@ impl Drop for Mount {
     }
 }
 
-/// Mounts at a canonical path. The descriptor is the kernel's end: closing it ends the mount's life.
-pub fn mount(mountpoint: &Path, allow_other: bool) -> Result<(OwnedFd, Mount), Error> {
+/// Mounts at a canonical path. `events`: a user's mount is made such that there can be some. The descriptor is the kernel's end: closing it ends the mount's life.
+pub fn mount(mountpoint: &Path, allow_other: bool, events: bool) -> Result<(OwnedFd, Mount), Error> {
     let meta = std::fs::metadata(mountpoint).map_err(|error| {
         let what_to_do = match error.kind() {
             io::ErrorKind::NotFound => "make it with: mkdir -p",
@@ -197,7 +214,7 @@ pub fn mount(mountpoint: &Path, allow_other: bool) -> Result<(OwnedFd, Mount), E
     let descriptor = if rustix::process::geteuid().is_root() {
         mount_directly(mountpoint, allow_other)
     } else {
-        mount_through_fusermount(mountpoint, allow_other)
+        mount_through_fusermount(mountpoint, allow_other, events)
     }?;
     let there = mountinfo::topmost(mountpoint).ok().flatten();
     let ours = there.filter(|mounted| mounted.kind == TYPE.as_bytes());
@@ -224,11 +241,12 @@ fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Error
     Ok(device.into())
 }
 
-fn mount_through_fusermount(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd, Error> {
+fn mount_through_fusermount(mountpoint: &Path, allow_other: bool, events: bool) -> Result<OwnedFd, Error> {
     let failed = |error: &dyn fmt::Display| Error(format!("cannot speak to fusermount3: {error}"));
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|errno| failed(&io::Error::from(errno)))?;
-    let mut options = "fsname=hushfs,subtype=hushfs,ro,nosuid,nodev,noexec,default_permissions".to_owned();
+    let access = if events { "rw" } else { "ro" };
+    let mut options = format!("fsname=hushfs,subtype=hushfs,{access},nosuid,nodev,noexec,default_permissions");
     if allow_other {
         options.push_str(",allow_other");
     }

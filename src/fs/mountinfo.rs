@@ -14,6 +14,8 @@ pub struct Mounted {
     pub root: PathBuf,
     /// Such as `fuse.hushfs`.
     pub kind: Vec<u8>,
+    /// The file system is, whatever this mount of it is.
+    pub is_read_only: bool,
 }
 
 /// What is mounted at a canonical path; where several are stacked, the topmost.
@@ -54,7 +56,10 @@ fn parse(line: &[u8]) -> Option<(PathBuf, Mounted)> {
     let root = PathBuf::from(OsStr::from_bytes(&unescape(fields.next()?)));
     let point = PathBuf::from(OsStr::from_bytes(&unescape(fields.next()?)));
     fields.find(|field| *field == b"-")?;
-    Some((point, Mounted { device, root, kind: fields.next()?.to_vec() }))
+    let kind = fields.next()?.to_vec();
+    let options = fields.nth(1).unwrap_or_default();
+    let is_read_only = options.split(|&byte| byte == b',').any(|option| option == b"ro");
+    Some((point, Mounted { device, root, kind, is_read_only }))
 }
 
 /// `\040` and the like.
@@ -86,7 +91,10 @@ mod tests {
         let line = b"36 35 0:50 / /mnt/with\\040space rw,noatime shared:1 master:2 - fuse.hushfs hushfs ro,user_id=0";
         let (point, mounted) = parse(line).unwrap();
         assert_eq!(point, Path::new("/mnt/with space"));
-        assert_eq!(mounted, Mounted { device: b"0:50".to_vec(), root: "/".into(), kind: b"fuse.hushfs".to_vec() });
+        let (device, kind) = (b"0:50".to_vec(), b"fuse.hushfs".to_vec());
+        assert_eq!(mounted, Mounted { device, root: "/".into(), kind, is_read_only: true });
+        let line = b"36 35 0:50 / /mnt ro,noatime - fuse.hushfs hushfs rw,user_id=0";
+        assert!(!parse(line).unwrap().1.is_read_only, "the file system, not the mount");
         assert!(parse(b"").is_none());
         assert!(parse(b"1 2 3").is_none());
     }

@@ -1,6 +1,7 @@
 //! What each request means. Knows no transport: an answer is ready at the first poll where memory has
 //! it, and otherwise when the provider has spoken or the time is up.
 
+mod events;
 mod permission;
 mod prediction;
 mod why;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::attributes::Attributes;
+use super::events::Events;
 use super::handles::{Directory, Handles, Holder, Snapshot};
 use super::judge::{self, Judge, Reason};
 use super::ledger::{Estate, Ledger, OpenFile};
@@ -54,6 +56,7 @@ pub struct Operations {
     recorder: Recorder,
     ledger: Arc<Ledger>,
     readers: Arc<Readers>,
+    events: Arc<Events>,
     /// What was answered, counted by whoever answers.
     pub tally: Arc<Tally>,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
@@ -75,6 +78,7 @@ impl Operations {
             recorder,
             ledger,
             readers: Arc::default(),
+            events: Arc::default(),
             tally: Arc::default(),
             control,
             in_use: None,
@@ -93,6 +97,7 @@ impl Operations {
             recorder: Recorder::new(audit),
             ledger: Arc::clone(&self.ledger),
             readers: Arc::clone(&self.readers),
+            events: Arc::clone(&self.events),
             tally: Arc::clone(&self.tally),
             control: self.control.clone(),
             in_use: None,

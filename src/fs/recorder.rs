@@ -165,6 +165,7 @@ fn judge(refusal: &Refusal) -> (Outcome, String) {
         Refusal::NameTooLong
         | Refusal::NotADirectory
         | Refusal::NotALink
+        | Refusal::ReadOnly
         | Refusal::NoAttribute
         | Refusal::BufferTooSmall
         | Refusal::Unknown

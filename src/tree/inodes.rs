@@ -171,6 +171,11 @@ impl Inodes {
         table.by_number.iter().filter(|(_, known)| wanted(&known.node)).map(|(number, _)| *number).collect()
     }
 
+    /// The secrets of which the kernel knows a file.
+    pub fn secrets(&self) -> Vec<SecretNode> {
+        self.read().files.keys().cloned().collect()
+    }
+
     /// How many numbers the kernel knows.
     pub fn count(&self) -> usize {
         self.read().by_number.len()

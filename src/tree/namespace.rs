@@ -155,6 +155,26 @@ impl Namespace {
         }
     }
 
+    /// As [`Namespace::facts`], as far as memory knows, be it old. Asks nobody.
+    pub fn known(&self, node: &Node) -> Option<Found> {
+        match node {
+            Node::Root | Node::Scope(..) => Some(self.directory(node.clone(), Presence::NOTHING)),
+            Node::Directory(at) => {
+                let source = self.source_of(at).ok()?;
+                let current = || self.current(at).map(|good| proven_by(&good.value));
+                let holds = self.memory.known_presence(&source, &at.path).or_else(current);
+                Some(self.directory(node.clone(), holds.unwrap_or(Presence::NOTHING)))
+            }
+            Node::File(at, None, file) => {
+                let document = Held { good: self.current(at)?, stale: false };
+                let size = document.size(file).ok()??;
+                let facts = self.file_facts(at, &document, size).ok()?;
+                Some(Found { node: node.clone(), facts, holds: Presence::NOTHING })
+            }
+            Node::Version(..) | Node::File(_, Some(_), _) | Node::Link(..) => None,
+        }
+    }
+
     /// Everything that a directory shows.
     pub async fn entries(&self, node: &Node, deadline: Instant) -> Result<Vec<Entry>, Refusal> {
         match node {

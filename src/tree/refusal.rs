@@ -20,6 +20,8 @@ pub enum Refusal {
     NotRecorded,
     /// The provider's answer, or its silence.
     Failed(Failure),
+    /// Nobody writes here.
+    ReadOnly,
     /// No such extended attribute.
     NoAttribute,
     /// The buffer is too small for the extended attribute.

@@ -14,7 +14,8 @@ fn stdout(arguments: &[&str]) -> String {
 #[test]
 fn help_names_every_command() {
     let help = stdout(&["--help"]);
-    for command in ["check", "doctor", "refresh", "flush", "readers", "reload", "completions", "man", "--config <FILE>"] {
+    for command in ["check", "doctor", "refresh", "flush", "readers", "reload", "completions", "man", "--config <FILE>"]
+    {
         assert!(help.contains(command), "{command} in {help}");
     }
 }

@@ -19,7 +19,7 @@ mod as_root {
     mod identities;
     #[cfg(feature = "kubernetes")]
     mod kubernetes_identities;
-    mod permissions;
+    pub mod permissions;
     mod posix;
     mod reload;
     mod units;
@@ -45,6 +45,7 @@ mod doctor;
 #[cfg(feature = "gcp")]
 mod endurance;
 mod environment;
+mod events;
 mod faults;
 #[cfg(feature = "gcp")]
 mod gcp;

@@ -84,6 +84,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     }
 
     let allow_other = root.boolean("allow_other").unwrap_or(false);
+    let events = root.boolean("events").unwrap_or(false);
     let root_policy =
         root.choice("root", &[("allow", RootPolicy::Allow), ("deny", RootPolicy::Deny)]).unwrap_or(RootPolicy::Allow);
     let names: Vec<&str> = scopes.keys().map(String::as_str).collect();
@@ -94,6 +95,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let config = Config {
         mountpoint,
         allow_other,
+        events,
         root: root_policy,
         max_bytes: max_bytes.bytes,
         control: ControlSettings { socket },

@@ -70,6 +70,7 @@ impl Adapter {
                 all.into_iter().for_each(|(node, lookups)| operations.forget(node, lookups));
             }
             Ok(Operation::Interrupt { unique: of }) => self.interrupt(unique, of),
+            Ok(operation) if operations.events().are_asked_for_by(&caller) => self.touch(operation, asking()),
             Ok(operation) => {
                 let mut asking = asking();
                 asking.reply = asking.reply.counted(&operations.tally, kind(&operation));
@@ -95,7 +96,10 @@ impl Adapter {
                     reply.bytes(target.as_bytes());
                 });
             }
-            Operation::Open => self.open(asking),
+            Operation::Open { for_writing: false } => self.open(asking),
+            Operation::Open { for_writing: true } | Operation::SetAttr { .. } | Operation::Change => {
+                asking.reply.refused(&Refusal::ReadOnly);
+            }
             Operation::Read { handle, offset, size } => match operations.content(handle) {
                 Ok(content) => asking.reply.part(content.bytes(), offset, size),
                 Err(_) if operations.is_inherited(handle) => {
@@ -143,6 +147,27 @@ impl Adapter {
             | Operation::Forget { .. }
             | Operation::BatchForget(_)
             | Operation::Interrupt { .. } => asking.reply.error(libc::EINVAL),
+        }
+    }
+
+    /// For the process that makes events.
+    fn touch(&self, operation: Operation<'_>, asking: Asking) {
+        match operation {
+            Operation::Lookup { name } => match asking.operations.look_up_to_touch(asking.node, name) {
+                Ok(found) => {
+                    if !asking.reply.entry(&found) {
+                        asking.operations.forget(found.ino, 1);
+                    }
+                }
+                Err(refusal) => asking.reply.refused(&refusal),
+            },
+            Operation::GetAttr { .. } | Operation::SetAttr { only_times: true } => {
+                match asking.operations.attributes_to_touch(asking.node) {
+                    Ok(found) => asking.reply.attributes(&found),
+                    Err(refusal) => asking.reply.refused(&refusal),
+                }
+            }
+            operation => self.dispatch(operation, asking),
         }
     }
 
@@ -277,7 +302,7 @@ fn kind(operation: &Operation<'_>) -> Kind {
         Operation::Lookup { .. } => Kind::Lookup,
         Operation::GetAttr { .. } => Kind::GetAttr,
         Operation::ReadLink => Kind::ReadLink,
-        Operation::Open => Kind::Open,
+        Operation::Open { .. } => Kind::Open,
         Operation::Read { .. } => Kind::Read,
         Operation::Release { .. } => Kind::Release,
         Operation::OpenDir => Kind::OpenDir,
@@ -286,7 +311,9 @@ fn kind(operation: &Operation<'_>) -> Kind {
         Operation::GetXattr { .. } => Kind::GetXattr,
         Operation::ListXattr { .. } => Kind::ListXattr,
         Operation::StatFs => Kind::StatFs,
-        Operation::Other(_)
+        Operation::SetAttr { .. }
+        | Operation::Change
+        | Operation::Other(_)
         | Operation::Destroy
         | Operation::Init { .. }
         | Operation::Forget { .. }

@@ -21,4 +21,4 @@ mod wire;
 
 pub use agreed::Agreed;
 pub use pulse::{Look, Pulse};
-pub use session::{Beginning, Session, start};
+pub use session::{Beginning, Session, send_again, start};

@@ -1,11 +1,13 @@
 //! The threads that serve the kernel, and the one that tells it what has changed.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use std::thread;
+use std::time::Instant;
 
 use fuser::InitFlags;
 use tokio::runtime::Handle;
@@ -22,7 +24,7 @@ use crate::fs::news::{News, Outdated};
 use crate::fs::operations::Operations;
 use crate::fs::serving::Serving;
 use crate::provider::VersionSelector;
-use crate::tree::{Inodes, Node, ROOT};
+use crate::tree::{Inodes, Node, ROOT, SecretNode};
 
 /// More than one, so that a request whose answer is computed at once delays no other; more than two gain
 /// nothing on small machines.
@@ -48,18 +50,34 @@ pub struct Session {
 }
 
 impl Session {
+    /// One more descriptor, for [`send_again`]; None where the kernel cannot do that.
+    pub fn connection(&self) -> Option<OwnedFd> {
+        let sends_again = InitFlags::from_bits_retain(self.agreed.flags).contains(InitFlags::FUSE_HAS_RESEND);
+        self.devices.first().filter(|_| sends_again)?.duplicate().ok()
+    }
+
     /// What is not answered yet is left to the next daemon.
     pub fn leave(&self) {
         self.devices.iter().for_each(|device| device.leave());
     }
 }
 
-/// Serves the kernel until the mount is gone.
+/// Has the kernel give again what was read of a connection and not answered, as whoever read it is dead.
+///
+/// # Errors
+/// Where the connection has ended.
+pub fn send_again(connection: OwnedFd) -> io::Result<()> {
+    Device::new(connection).notify(Notice::SendAgain)
+}
+
+/// Serves the kernel until the mount is gone. `changed` is sent the secrets that have another version than the kernel
+/// knows.
 pub fn start(
     serving: Arc<Serving>,
     beginning: Beginning,
     runtime: Handle,
     news: Receiver<News>,
+    changed: Sender<SecretNode>,
 ) -> io::Result<Session> {
     let operations = serving.now();
     let (first, mut others, agreed, is_resumed) = match beginning {
@@ -90,7 +108,9 @@ pub fn start(
     let pulse = Arc::new(Pulse::new(devices.len()));
     let adapter = Arc::new(Adapter::new(serving, runtime, devices.clone()));
     let inodes = Arc::clone(&operations.inodes);
-    thread::Builder::new().name("hushfs-notify".into()).spawn(move || tell(&inodes, &first, &news))?;
+    let versions = Versions::of_known(&inodes);
+    let teller = move || tell(&inodes, &first, &news, &changed, versions);
+    thread::Builder::new().name("hushfs-notify".into()).spawn(teller)?;
     let all = devices.clone();
     let serving = devices.into_iter().enumerate().map(|(number, device)| {
         let (adapter, pulse) = (Arc::clone(&adapter), Arc::clone(&pulse));
@@ -204,13 +224,19 @@ fn serve<'a>(adapter: &Adapter, device: &Arc<Device>, taking: impl Fn() -> Takin
     Ok(())
 }
 
-/// Takes back what the kernel remembers and is not so any more. From a thread of its own: the kernel may need an answer
-/// from us before it can listen.
-fn tell(inodes: &Inodes, device: &Device, news: &Receiver<News>) {
+/// Takes back what the kernel remembers and is not so any more, and then has those told who watch it. From a thread of
+/// its own: the kernel may need an answer from us before it can listen.
+fn tell(inodes: &Inodes, device: &Device, news: &Receiver<News>, changed: &Sender<SecretNode>, mut versions: Versions) {
     for news in news {
         match news {
-            News::Value(change) => tell_of_value(inodes, device, change),
+            News::Value(change) => {
+                if let Some(secret) = tell_of_value(inodes, device, change, &mut versions) {
+                    // Nobody listens where events cannot be made.
+                    let _ = changed.send(secret);
+                }
+            }
             News::Configuration(outdated, told) => {
+                versions.doubt(&outdated);
                 tell_of_configuration(inodes, device, &outdated);
                 // Whoever waited has gone on, or is gone.
                 let _ = told.send(());
@@ -219,22 +245,33 @@ fn tell(inodes: &Inodes, device: &Device, news: &Receiver<News>) {
     }
 }
 
-fn tell_of_value(inodes: &Inodes, device: &Device, ValueChange { key, vanished, at }: ValueChange) {
+/// The secret, if it has another current version than the kernel knows.
+fn tell_of_value(inodes: &Inodes, device: &Device, change: ValueChange, versions: &mut Versions) -> Option<SecretNode> {
+    let ValueChange { key, version, is_change, vanished, at } = change;
     let secret = key.at;
-    // Failures mean that the kernel has forgotten the file or the mount is gone.
-    for ino in inodes.files_of(&secret) {
-        let _guard = inodes.taking_back();
-        if !inodes.settled_since(ino, at) {
-            let _ = device.notify(Notice::Attributes { ino });
-        }
+    let is_current = key.version == VersionSelector::Current;
+    let is_new = is_current && version.is_some_and(|version| versions.is_another(inodes, &secret, version));
+    if is_change || is_new {
+        take_back(inodes, device, &secret, at);
     }
     let directory = match key.version {
-        VersionSelector::Named(id) => Node::Version(secret, id),
-        VersionSelector::Current | VersionSelector::Previous => Node::Directory(secret),
+        VersionSelector::Named(id) => Node::Version(secret.clone(), id),
+        VersionSelector::Current | VersionSelector::Previous => Node::Directory(secret.clone()),
     };
     let parent = inodes.number(&directory);
     for name in vanished {
         let _ = device.notify(Notice::Entry { parent, name: name.as_ref() });
+    }
+    is_new.then_some(secret)
+}
+
+fn take_back(inodes: &Inodes, device: &Device, secret: &SecretNode, at: Instant) {
+    // Failures mean that the kernel has forgotten the file or the mount is gone.
+    for ino in inodes.files_of(secret) {
+        let _guard = inodes.taking_back();
+        if !inodes.settled_since(ino, at) {
+            let _ = device.notify(Notice::Attributes { ino });
+        }
     }
 }
 
@@ -246,5 +283,48 @@ fn tell_of_configuration(inodes: &Inodes, device: &Device, outdated: &Outdated) 
     }
     for scope in &outdated.gone {
         let _ = device.notify(Notice::Entry { parent: ROOT, name: scope.as_str().as_ref() });
+    }
+}
+
+/// The last version of each secret that the kernel knows: memory may have forgotten it by the time that another comes.
+#[derive(Default)]
+struct Versions {
+    known: HashMap<SecretNode, String>,
+    /// When there are so many, they are looked through for those that the kernel has forgotten.
+    limit: usize,
+}
+
+impl Versions {
+    /// What the kernel knows of an earlier daemon may be of any version.
+    fn of_known(inodes: &Inodes) -> Self {
+        let secrets = inodes.secrets().into_iter();
+        Self { known: secrets.map(|secret| (secret, String::new())).collect(), limit: 0 }
+    }
+
+    /// A version of another place may have the same name.
+    fn doubt(&mut self, outdated: &Outdated) {
+        for (secret, version) in &mut self.known {
+            if outdated.scopes.contains(&secret.scope) || outdated.gone.contains(&secret.scope) {
+                version.clear();
+            }
+        }
+    }
+
+    fn is_another(&mut self, inodes: &Inodes, secret: &SecretNode, version: String) -> bool {
+        if self.known.len() >= self.limit {
+            self.known.retain(|secret, _| !inodes.files_of(secret).is_empty());
+            self.limit = self.known.len().saturating_mul(2).max(1024);
+        }
+        match self.known.get_mut(secret) {
+            Some(known) if *known == version => false,
+            Some(known) => {
+                *known = version;
+                true
+            }
+            None => {
+                self.known.insert(secret.clone(), version);
+                false
+            }
+        }
     }
 }

@@ -54,6 +54,28 @@ fn services_that_are_enabled_have_local_secrets_at_boot_and_at_once() {
 }
 
 #[test]
+fn whoever_watches_is_told_with_all_that_the_unit_is_forbidden() {
+    let place = Place::new();
+    let machine = installed(&place, &format!("[cache]\nttl = \"1h\"\n{STORE}"));
+    machine.unit("watch.path", "[Path]\nPathChanged=/secrets/prod/db-credentials/DB_PASSWORD\nUnit=told.service\n");
+    machine.unit(
+        "told.service",
+        "[Service]\nUser=worker\nType=oneshot\nStandardOutput=truncate:/results/told\n\
+         ExecStart=/usr/local/bin/worker /secrets/prod/db-credentials/DB_PASSWORD\n",
+    );
+    let results = machine.run(
+        "systemctl start hushfs.service files.service
+        until journalctl --output=cat --unit=files.service | grep -x 'got .*'; do sleep 0.1; done
+        systemctl start watch.path
+        echo '{\"DB_PASSWORD\":\"another\"}' >/var/lib/store/.new
+        mv /var/lib/store/.new /var/lib/store/db-credentials.json
+        hushfs refresh /secrets/prod
+        until [ -s /results/told ]; do sleep 0.1; done",
+    );
+    assert_eq!(results.file("told"), "got another\n");
+}
+
+#[test]
 fn what_a_provider_cannot_give_at_boot_services_have_once_it_answers() {
     let place = Place::new();
     let scope = "[scopes.prod]\nprovider = \"vault\"\naddress = \"http://127.0.0.1:8200\"\nmount = \"secret\"\n\

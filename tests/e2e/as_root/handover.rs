@@ -15,6 +15,12 @@ fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
     machine
 }
 
+/// A line of the table of mounts, but for the file system's own options: for as long as watchers are told of what is
+/// fetched anew it is writable to the kernel.
+fn mount_of(line: &str) -> &str {
+    line.split_once(" - ").expect("it is mounted").0
+}
+
 const KILL: &str = "kill -KILL $(systemctl show --property=MainPID --value hushfs.service)";
 
 #[test]
@@ -38,7 +44,7 @@ fn after_a_sigkill_every_reader_is_answered_and_the_mount_is_the_same() {
         assert_eq!(results.file(&format!("below-{round}")), "value");
         assert_eq!(results.file(&format!("list-{round}")), "db\nother\n");
     }
-    assert_eq!(results.file("before"), results.file("after"));
+    assert_eq!(mount_of(&results.file("before")), mount_of(&results.file("after")));
 }
 
 /// The folder of `stuck` is on a file system that hangs while its own daemon is stopped.
@@ -79,7 +85,7 @@ fn a_restart_leaves_the_mount_to_the_next_daemon_and_a_stop_takes_it_away() {
     let results = machine(&place, "").run(
         "cd /secrets/prod
         grep ' /secrets ' /proc/self/mountinfo >/results/before
-        (for n in $(seq 200); do cat /secrets/prod/db/KEY || echo lost; done) >/results/reads &
+        (for n in $(seq 200); do cat /secrets/prod/db/KEY 2>&1 || echo lost; done) >/results/reads &
         reader=$!
         systemctl restart hushfs.service
         systemctl restart hushfs.service
@@ -91,7 +97,7 @@ fn a_restart_leaves_the_mount_to_the_next_daemon_and_a_stop_takes_it_away() {
         ! grep ' /secrets ' /proc/self/mountinfo
         systemctl show --property=NFileDescriptorStore --value hushfs.service >/results/kept",
     );
-    assert_eq!(results.file("before"), results.file("after"));
+    assert_eq!(mount_of(&results.file("before")), mount_of(&results.file("after")));
     assert_eq!(results.file("below"), "value");
     assert_eq!(results.file("reads"), "value".repeat(200));
     assert_eq!(results.file("kept"), "0\n");
@@ -187,6 +193,49 @@ fn who_has_a_file_open_over_a_restart_is_told_and_its_version_may_not_be_revoked
     assert!(crashed.contains("while an earlier daemon had this mount, is not\nstatus 1\n"), "{crashed}");
     let closed = results.file("closed");
     assert!(closed.contains("may be revoked: nobody has it open"), "{closed}");
+}
+
+#[test]
+fn whoever_watched_before_a_crash_is_told_and_a_file_system_left_writable_is_read_only_again() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.unit("watch.path", "[Path]\nPathChanged=/secrets/prod/db/KEY\nUnit=told.service\n");
+    machine.unit(
+        "told.service",
+        "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /secrets/prod/db/KEY >/results/told'\n",
+    );
+    let results = machine.run(&format!(
+        "cat /secrets/prod/db/KEY
+        systemctl start watch.path
+        # As a daemon leaves it that dies while it tells of a change.
+        mount -i -o remount,rw /secrets
+        grep ' /secrets ' /proc/self/mountinfo >/results/writable
+        {KILL}
+        echo '{{\"KEY\":\"other\"}}' >/var/lib/store/.new
+        mv /var/lib/store/.new /var/lib/store/db.json
+        cat /secrets/prod/db/KEY
+        until [ -s /results/told ]; do sleep 0.1; done
+        until grep ' /secrets .* hushfs ro,' /proc/self/mountinfo; do sleep 0.1; done"
+    ));
+    assert!(results.file("writable").contains(" hushfs rw,"), "what is mended: {}", results.file("writable"));
+    assert_eq!(results.file("told"), "other");
+}
+
+/// Whoever waits for an answer of a dead daemon does not end, and systemd starts none before it has.
+#[test]
+fn a_daemon_that_is_killed_while_watchers_are_told_is_followed_by_the_next() {
+    let place = Place::new();
+    let results = machine(&place, "").run(&format!(
+        "for round in 1 2 3 4 5 6 7 8; do
+            cat /secrets/prod/db/KEY
+            echo '{{\"KEY\":\"'$round'\"}}' >/var/lib/store/.new
+            mv /var/lib/store/.new /var/lib/store/db.json
+            hushfs refresh /secrets/prod/db
+            {KILL}
+        done
+        cat /secrets/prod/db/KEY >/results/last"
+    ));
+    assert_eq!(results.file("last"), "8");
 }
 
 #[test]

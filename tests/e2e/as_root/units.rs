@@ -223,3 +223,23 @@ fn a_unit_that_is_stopped_leaves_no_mount_and_who_requires_it_starts_after_the_m
     assert_eq!((results.file("mounts-left"), results.file("files-left")), ("0\n".into(), String::new()));
     assert!(value(&results, "worker.service"));
 }
+
+#[test]
+fn a_path_unit_starts_its_service_when_the_version_changes() {
+    let place = Place::new();
+    let machine = machine(&place, "[cache]\nttl = \"1h\"\n");
+    machine.unit("watch.path", "[Path]\nPathChanged=/secrets/prod/db/KEY\nUnit=told.service\n");
+    machine.unit(
+        "told.service",
+        "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'cat /secrets/prod/db/KEY >/results/told'\n",
+    );
+    let results = machine.run(
+        "cat /secrets/prod/db/KEY >/results/before\n\
+         systemctl start watch.path\n\
+         echo '{\"KEY\":\"the second\"}' >/var/lib/store/.new\n\
+         mv /var/lib/store/.new /var/lib/store/db.json\n\
+         hushfs refresh /secrets/prod/db\n\
+         until [ -s /results/told ]; do sleep 0.1; done\n",
+    );
+    assert_eq!((results.file("before"), results.file("told")), ("value".to_owned(), "the second".to_owned()));
+}

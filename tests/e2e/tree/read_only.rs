@@ -18,13 +18,39 @@ fn result(code: i32) -> std::io::Result<()> {
     if code == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-#[test]
-fn every_write_is_refused_with_erofs() {
+fn place() -> (Place, PlainStore) {
     let place = Place::new();
     let store = PlainStore::new(place.path(), "store");
     store.put("a.json", br#"{"k":"v"}"#);
     store.put("folder/b", b"x");
+    (place, store)
+}
+
+#[test]
+fn every_write_is_refused_with_erofs() {
+    let (place, store) = place();
     let _daemon = place.mount(&store.scope("prod"));
+    refuses_every_write(&place, &store);
+}
+
+/// A mount that is read-only to the kernel has it ask us nothing.
+mod as_root {
+    use super::*;
+
+    #[test]
+    fn every_write_is_refused_with_erofs_by_hushfs_itself_too() {
+        let (place, store) = place();
+        let daemon = place.mount(&store.scope("prod"));
+        let flags = libc::MS_REMOUNT | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+        let (path, none) = (c(&place.mnt()), std::ptr::null());
+        // SAFETY: a C string; the rest is not read when a mount is changed.
+        result(unsafe { libc::mount(none, path.as_ptr(), none, flags, none.cast()) }).unwrap();
+        refuses_every_write(&place, &store);
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
+}
+
+fn refuses_every_write(place: &Place, store: &PlainStore) {
     // Once never looked at, once known.
     for round in 0..2 {
         for directory in ["", "prod", "prod/a", "prod/folder", "prod/a/@current/"] {
@@ -64,7 +90,7 @@ fn every_write_is_refused_with_erofs() {
                 ("chmod", fs::set_permissions(&old, fs::Permissions::from_mode(0o777))),
                 ("chown", std::os::unix::fs::chown(&old, Some(1), Some(1))),
                 ("utimens", times.set_modified(std::time::SystemTime::now())),
-                ("rename", fs::rename(&old, place.mnt().join("prod/new"))),
+                ("rename", fs::rename(&old, old.with_file_name("new"))),
                 (
                     "setxattr",
                     result(unsafe { libc::setxattr(path.as_ptr(), c"user.x".as_ptr(), c"1".as_ptr().cast(), 1, 0) }),

@@ -16,7 +16,7 @@ pub struct Request<'a> {
     pub operation: Result<Operation<'a>, Malformed>,
 }
 
-/// The operations of a file system that nobody writes to.
+/// The operations of a file system that is not written to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Operation<'a> {
     Init {
@@ -37,8 +37,14 @@ pub enum Operation<'a> {
     GetAttr {
         handle: Option<u64>,
     },
+    SetAttr {
+        /// Nothing but times.
+        only_times: bool,
+    },
     ReadLink,
-    Open,
+    Open {
+        for_writing: bool,
+    },
     Read {
         handle: u64,
         offset: u64,
@@ -74,6 +80,8 @@ pub enum Operation<'a> {
         unique: u64,
     },
     Destroy,
+    /// Whatever else changes something.
+    Change,
     /// Anything else, by its number.
     Other(u32),
 }
@@ -85,24 +93,44 @@ pub struct Malformed;
 const LOOKUP: u32 = 1;
 const FORGET: u32 = 2;
 const GETATTR: u32 = 3;
+const SETATTR: u32 = 4;
 const READLINK: u32 = 5;
+const SYMLINK: u32 = 6;
+const MKNOD: u32 = 8;
+const MKDIR: u32 = 9;
+const UNLINK: u32 = 10;
+const RMDIR: u32 = 11;
+const RENAME: u32 = 12;
+const LINK: u32 = 13;
 const OPEN: u32 = 14;
 const READ: u32 = 15;
+const WRITE: u32 = 16;
 const STATFS: u32 = 17;
 const RELEASE: u32 = 18;
+const SETXATTR: u32 = 21;
 const GETXATTR: u32 = 22;
 const LISTXATTR: u32 = 23;
+const REMOVEXATTR: u32 = 24;
 const INIT: u32 = 26;
 const OPENDIR: u32 = 27;
 const READDIR: u32 = 28;
 const RELEASEDIR: u32 = 29;
+const CREATE: u32 = 35;
 const INTERRUPT: u32 = 36;
 const DESTROY: u32 = 38;
 const BATCH_FORGET: u32 = 42;
+const FALLOCATE: u32 = 43;
 const READDIRPLUS: u32 = 44;
+const RENAME2: u32 = 45;
+const COPY_FILE_RANGE: u32 = 47;
+const TMPFILE: u32 = 51;
 
 /// Of `struct fuse_getattr_in`: the handle counts.
 const GETATTR_FH: u32 = 1;
+/// Of `struct fuse_setattr_in`: access and modification time, both also as "now"; the handle and the lock's owner
+/// are no change.
+const SETATTR_TIMES: u32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
+const SETATTR_NO_CHANGE: u32 = 1 << 6 | 1 << 9;
 /// Of `struct fuse_init_in`: there are more flags further on.
 const INIT_EXT: u32 = 1 << 30;
 
@@ -134,8 +162,15 @@ fn operation<'a>(opcode: u32, mut rest: Reading<'a>) -> Option<Operation<'a>> {
             let (flags, _padding, handle) = (rest.u32()?, rest.u32()?, rest.u64()?);
             Operation::GetAttr { handle: (flags & GETATTR_FH != 0).then_some(handle) }
         }
+        SETATTR => Operation::SetAttr { only_times: rest.u32()? & !(SETATTR_TIMES | SETATTR_NO_CHANGE) == 0 },
         READLINK => Operation::ReadLink,
-        OPEN => Operation::Open,
+        OPEN => {
+            // The access mode is in the lowest bits on every architecture.
+            let mode = rest.u32()? & 0b11;
+            Operation::Open { for_writing: mode != 0 }
+        }
+        SYMLINK | MKNOD | MKDIR | UNLINK | RMDIR | RENAME | LINK | WRITE | SETXATTR | REMOVEXATTR | CREATE
+        | FALLOCATE | RENAME2 | COPY_FILE_RANGE | TMPFILE => Operation::Change,
         OPENDIR => Operation::OpenDir,
         READ => {
             let (handle, offset, size) = place(&mut rest)?;
@@ -220,8 +255,29 @@ mod tests {
     }
 
     #[test]
+    fn what_would_change_something_is_told_from_what_would_not() {
+        let of = |opcode, word: u32| message(opcode, &[word.to_ne_bytes(), [0; 4]].concat());
+        let operations = [
+            (SETATTR, 1 << 5, Operation::SetAttr { only_times: true }),
+            (SETATTR, 1 << 4 | 1 << 5 | 1 << 6, Operation::SetAttr { only_times: true }),
+            (SETATTR, 1 << 5 | 1 << 3, Operation::SetAttr { only_times: false }),
+            (SETATTR, 1, Operation::SetAttr { only_times: false }),
+            (OPEN, 0o100_000, Operation::Open { for_writing: false }),
+            (OPEN, 0o100_001, Operation::Open { for_writing: true }),
+            (OPEN, 2, Operation::Open { for_writing: true }),
+            (CREATE, 0, Operation::Change),
+            (TMPFILE, 0, Operation::Change),
+        ];
+        for (opcode, word, expected) in operations {
+            assert_eq!(operation_of(&of(opcode, word)), Ok(expected), "{opcode} {word:o}");
+        }
+    }
+
+    #[test]
     fn what_is_too_short_is_malformed_and_nothing_is_guessed() {
-        for opcode in [LOOKUP, FORGET, GETATTR, READ, RELEASE, GETXATTR, LISTXATTR, INTERRUPT, BATCH_FORGET, INIT] {
+        for opcode in
+            [LOOKUP, FORGET, GETATTR, SETATTR, OPEN, READ, RELEASE, GETXATTR, LISTXATTR, INTERRUPT, BATCH_FORGET, INIT]
+        {
             assert_eq!(operation_of(&message(opcode, &[1])), Err(Malformed), "{opcode}");
         }
         let mut longer = message(STATFS, &[]);

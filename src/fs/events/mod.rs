@@ -1,0 +1,197 @@
+//! Real file events when a version changes, for `inotify` and all that is built on it.
+//!
+//! The kernel tells watchers of what is done through a mount, and of nothing that we tell it. So somebody of ours does
+//! what it tells of: sets a file's times through our own mount, which is answered with what they are. That is a process
+//! of its own (`toucher`): the kernel does not let go of whoever waits for an answer, so a daemon that waited for its
+//! own could not die. By that process's number its requests are known; they are answered from memory, ask nobody, and
+//! are not recorded. Everybody else's are refused.
+//!
+//! Of a file system that is read-only to the kernel nothing can be done that makes events, and of one that is not it
+//! asks for a file's times anew after every read. So root's is only for as long as files are touched (`access`).
+
+mod access;
+pub mod toucher;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use self::access::Access;
+use self::toucher::Toucher;
+use super::operations::Operations;
+use super::serving::Serving;
+use crate::access::Caller;
+use crate::tree::{DocumentFile, FileName, Node, SecretNode, way_to};
+
+/// Keys of one secret that nobody has looked at, and that are told of to who watches their directory.
+const MOST_KEYS: usize = 64;
+
+/// How long what changes after a change is gathered, to be told of together.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The process that touches files, and what it is at.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// 0 while there is none: no caller has that number.
+    process: AtomicU32,
+    /// The file, and the directories on the way to it.
+    way: Mutex<Vec<Node>>,
+}
+
+/// Where files are touched.
+#[derive(Debug)]
+pub struct Place {
+    pub mountpoint: PathBuf,
+    /// Of the file system: whatever else may be mounted there one day is left alone.
+    pub device: (u32, u32),
+    /// To the kernel, where it can send again what was read and not answered.
+    pub connection: Option<OwnedFd>,
+}
+
+impl Events {
+    /// Is a request the process's?
+    pub fn are_asked_for_by(&self, caller: &Caller) -> bool {
+        caller.pid != 0 && caller.pid == self.process.load(Ordering::Relaxed)
+    }
+
+    /// What comes after `parent` on the way to the file, if it is called so.
+    pub fn next(&self, parent: &Node, name: &std::ffi::OsStr) -> Option<Node> {
+        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = way.iter().position(|node| node.inode().as_ref() == parent)?;
+        let next = way.get(at + 1)?;
+        (next.path().rsplit('/').next()? == name).then(|| next.clone())
+    }
+
+    /// A node as whoever the file is of sees it.
+    pub fn on_the_way(&self, node: &Node) -> Node {
+        let way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        way.iter().find(|it| it.inode().as_ref() == node).unwrap_or(node).clone()
+    }
+
+    fn go_to(&self, node: &Node) {
+        let mut way = way_to(node);
+        way.push(node.clone());
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way;
+    }
+}
+
+/// The thread that has watchers told.
+#[derive(Debug)]
+pub struct Teller {
+    stopped: Arc<AtomicBool>,
+    /// Held while files are touched.
+    at_work: Arc<Mutex<()>>,
+}
+
+impl Teller {
+    /// Nobody is told of anything more. Waits until it is done with the file that it is at.
+    pub fn stop(self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        drop(self.at_work.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Has the watchers of the secrets told that come through `changed`, until there is no sender any more.
+///
+/// # Errors
+/// Where no thread can be started.
+pub fn start(serving: Arc<Serving>, place: Place, changed: Receiver<SecretNode>) -> io::Result<Teller> {
+    let teller = Teller { stopped: Arc::default(), at_work: Arc::default() };
+    let (stopped, at_work) = (Arc::clone(&teller.stopped), Arc::clone(&teller.at_work));
+    thread::Builder::new().name("hushfs-events".into()).spawn(move || {
+        let mut warned = false;
+        while let Ok(first) = changed.recv() {
+            let mut secrets = vec![first];
+            for secret in changed.try_iter() {
+                if !secrets.contains(&secret) {
+                    secrets.push(secret);
+                }
+            }
+            let operations = serving.now();
+            let nodes: Vec<Node> = secrets.iter().flat_map(|secret| to_touch(&operations, secret)).collect();
+            let working = at_work.lock().unwrap_or_else(PoisonError::into_inner);
+            if nodes.is_empty() || stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            if let Err(error) = touch(&operations, &place, &nodes, &stopped)
+                && !std::mem::replace(&mut warned, true)
+            {
+                tracing::warn!(
+                    "who watches files in {} is not told of changes: {error}; root's mount needs Linux 5.12 and \
+                     CAP_SYS_ADMIN for it",
+                    place.mountpoint.display()
+                );
+            }
+            drop((working, operations));
+            thread::sleep(PAUSE);
+        }
+    })?;
+    Ok(teller)
+}
+
+/// After a daemon that ended while it touched files: the file system is read-only to the kernel again.
+pub fn set_read_only(place: &Place) {
+    if let Err(error) = access::set_read_only(place) {
+        tracing::warn!(
+            "{} stays writable to the kernel, so reads are slower; every write is refused: {error}",
+            place.mountpoint.display()
+        );
+    }
+}
+
+fn touch(operations: &Operations, place: &Place, nodes: &[Node], stopped: &AtomicBool) -> io::Result<()> {
+    let events = operations.events();
+    let access = Access::to(place)?;
+    let connection = place.connection.as_ref().map(OwnedFd::try_clone).transpose()?;
+    let mut toucher = Toucher::start(access.root()?, connection)?;
+    events.process.store(toucher.id(), Ordering::Relaxed);
+    // Before the process is collected and another may come to have its number.
+    let _gone = Gone(events);
+    for node in nodes {
+        if stopped.load(Ordering::Relaxed) {
+            break;
+        }
+        events.go_to(node);
+        match toucher.touch(&node.path())? {
+            Ok(()) => {}
+            // The file is gone, or bits keep us out.
+            Err(error) => tracing::debug!("no event for {}: {error}", node.path()),
+        }
+    }
+    Ok(())
+}
+
+struct Gone<'a>(&'a Events);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.process.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The files of a secret that the kernel knows, and so may be watched, and where it knows the directory its keys. Not
+/// these where callers may know of different keys: whoever watches the directory is told their names.
+fn to_touch(operations: &Operations, secret: &SecretNode) -> Vec<Node> {
+    let known = operations.inodes.files_of(secret).into_iter().filter_map(|ino| operations.inodes.node(ino));
+    // A version is what it is.
+    let mut nodes: Vec<Node> =
+        known.filter(|node| matches!(**node, Node::File(_, None, _))).map(|it| (*it).clone()).collect();
+    let directory = Node::Directory(secret.clone());
+    if !operations.wants_lists()
+        && operations.inodes.node(operations.inodes.number(&directory)).is_some()
+        && let Some(good) = operations.namespace().current(secret)
+    {
+        let file = |name: &FileName| Node::File(secret.clone(), None, DocumentFile::Key(name.clone()));
+        let keys = good.value.keys.iter().take(MOST_KEYS).map(|key| file(&key.file));
+        for node in keys {
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+    }
+    nodes
+}
