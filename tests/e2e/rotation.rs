@@ -181,6 +181,78 @@ fn whoever_resolved_current_goes_on_reading_that_version() {
     assert_eq!(std::fs::read(now.join("user")).unwrap(), b"new user");
 }
 
+/// A user and a password that belong together.
+fn pair(number: u64) -> Vec<u8> {
+    serde_json::json!({"user": format!("user {number}"), "password": format!("password {number}")})
+        .to_string()
+        .into_bytes()
+}
+
+fn unless_gone<T>(result: std::io::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Both, through one resolution of `@current`. None where that version went away in between.
+fn read_pair(secret: &Path) -> Option<(String, String)> {
+    let version = unless_gone(std::fs::read_link(secret.join("@current")))?;
+    let read = |key| unless_gone(std::fs::read_to_string(secret.join(&version).join(key)));
+    Some((read("user")?, read("password")?))
+}
+
+/// Reads pairs from several threads while `write` puts pairs of higher and higher numbers there as fast as it can.
+fn pairs_belong_together(secret: &Path, at_least: u64, mut write: impl FnMut(u64)) {
+    let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let read = || {
+            let mut seen = std::collections::BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                let Some((user, password)) = read_pair(secret) else { continue };
+                let number = user.strip_prefix("user ").expect("a user");
+                assert_eq!(password, format!("password {number}"));
+                seen.insert(user);
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+            seen.len()
+        };
+        let readers: Vec<_> = (0..3).map(|_| scope.spawn(read)).collect();
+        let mut written = 0;
+        while reads.load(Ordering::Relaxed) < at_least && readers.iter().all(|reader| !reader.is_finished()) {
+            written += 1;
+            write(written);
+        }
+        done.store(true, Ordering::Relaxed);
+        let seen: Vec<usize> = readers.into_iter().map(|reader| reader.join().expect("a reader")).collect();
+        assert!(written > 10 && seen.iter().any(|&seen| seen > 2), "{written} written, {seen:?} seen");
+    });
+}
+
+#[test]
+fn a_user_and_a_password_of_one_current_belong_together_while_a_writer_rotates_them() {
+    let (place, store) = place();
+    store.put("db.json", &pair(0));
+    // Not "0": of a folder's file there is no other version to be had, so a pair is read from memory.
+    let settings = "[cache]\nttl = \"50ms\"\nlist_ttl = \"50ms\"\n".to_owned();
+    let _daemon = place.mount(&(settings + &store.scope("prod")));
+    pairs_belong_together(&place.mnt().join("prod/db"), 1_000, |number| drop(store.put("db.json", &pair(number))));
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_user_and_a_password_of_one_current_belong_together_while_they_are_rotated_in_aws() {
+    let place = Place::new();
+    let cloud = crate::support::cloud::Cloud::start(&place);
+    cloud.create("db", &pair(0));
+    let scope = cloud.scope("prod", "ttl = \"20ms\"\nlist_ttl = \"20ms\"");
+    let _daemon = cloud.mount(&place, &scope);
+    pairs_belong_together(&place.mnt().join("prod/db"), 200, |number| {
+        cloud.wait(cloud.account.rotate("db", &pair(number)));
+    });
+}
+
 #[test]
 fn an_encrypted_value_that_is_replaced_is_read_anew() {
     let place = Place::new();
