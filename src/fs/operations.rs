@@ -380,6 +380,10 @@ impl Operations {
     pub fn forget(&self, number: u64, count: u64) {
         if self.inodes.forget(number, count) {
             self.ledger.forgotten(number);
+            // It may have been given anew since, and noted before this.
+            if let Some(node) = self.inodes.node(number) {
+                self.ledger.given(number, &node);
+            }
         }
     }
 
