@@ -12,8 +12,9 @@ use crate::fs::errno;
 use crate::fs::tally::{Request, Tally};
 use crate::tree::Refusal;
 
-/// Dropped unused, it answers EIO: whoever asked is not left waiting, unless the next daemon is to answer. Every answer returns false where nobody
-/// waits for it any more, and what the kernel was given by it, it does not have.
+/// Dropped unused, it answers EIO: whoever asked is not left waiting. Every answer returns false where nobody waits for it
+/// any more, and what the kernel was given by it, it does not have. Once the next daemon is to answer, nothing is refused:
+/// what this one cannot do may be for its own end alone.
 #[derive(Debug)]
 pub struct Reply {
     device: Arc<Device>,
@@ -41,14 +42,17 @@ impl Reply {
     /// `errno` is positive.
     pub fn error(mut self, errno: i32) {
         self.is_given = true;
-        self.count_failed(errno);
-        note(self.device.refuse(self.unique, errno));
+        self.refuse(errno);
     }
 
-    fn count_failed(&self, errno: i32) {
+    fn refuse(&self, errno: i32) {
+        if self.device.is_left() {
+            return;
+        }
         if let Some((tally, request)) = &self.tally {
             tally.failed(*request, errno);
         }
+        note(self.device.refuse(self.unique, errno));
     }
 
     pub fn bytes(mut self, bytes: &[u8]) -> bool {
@@ -102,9 +106,8 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.is_given && !self.device.is_left() {
-            self.count_failed(libc::EIO);
-            note(self.device.refuse(self.unique, libc::EIO));
+        if !self.is_given {
+            self.refuse(libc::EIO);
         }
     }
 }
@@ -117,6 +120,41 @@ fn note(written: io::Result<()>) -> bool {
         Err(error) => {
             tracing::error!("the kernel did not take an answer: {error}");
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// What the kernel would have read once a reply is used so.
+    fn written(is_left: bool, give: impl FnOnce(Reply)) -> Vec<u8> {
+        let (ours, mut kernel) = UnixStream::pair().unwrap();
+        let device = Arc::new(Device::new(ours.into()));
+        if is_left {
+            device.leave();
+        }
+        give(Reply::new(&device, 7));
+        drop(device);
+        let mut bytes = Vec::new();
+        kernel.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_daemon_that_leaves_answers_what_it_can_and_leaves_to_the_next_what_it_cannot() {
+        let answer = written(false, Reply::done);
+        assert_eq!(answer.len(), wire::HEADER);
+        assert_eq!(written(true, Reply::done), answer);
+        for give in
+            [drop::<Reply>, |reply: Reply| reply.refused(&Refusal::Defect), |reply: Reply| reply.error(libc::ENOENT)]
+        {
+            assert_eq!(written(false, give).len(), wire::HEADER);
+            assert_eq!(written(true, give), [0; 0]);
         }
     }
 }
