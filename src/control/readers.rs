@@ -7,10 +7,10 @@ use super::protocol::{Reader, ReadersReport, Response, SecretReaders, VersionRea
 use super::report::Reporter;
 use crate::access::audit::text;
 use crate::access::evidence::Seen;
-use crate::cache::rfc3339;
+use crate::cache::{Good, ValueKey, rfc3339};
 use crate::fs::{Holder, Opener, Read, Use};
 use crate::provider::VersionSelector;
-use crate::tree::{Below, Node, SecretNode};
+use crate::tree::{Below, Document, Node, SecretNode};
 
 /// What is known of one version, whoever the provider was asked as.
 #[derive(Default)]
@@ -63,6 +63,15 @@ impl Reporter {
             known = asked(&of);
         }
         let (opening, holders, found) = known;
+        let is_heard_of = opening > 0 || !holders.is_empty() || !found.is_empty();
+        if !is_heard_of && !self.is_known(&below, &values) {
+            let why = format!(
+                "nothing that is called {:?} is known here: nobody has looked at it since the daemon was started; is the \
+                 name right? Look at it, and ask again",
+                names.join("/")
+            );
+            return Response::NoSuch { why };
+        }
         let mut secrets = BTreeMap::<String, Secret>::new();
         for (at, uses) in found {
             let secret = secrets.entry(path_of(at)).or_default();
@@ -95,6 +104,21 @@ impl Reporter {
             dropped: readers.dropped(),
             secrets,
         }))
+    }
+}
+
+impl Reporter {
+    /// Is there anything, as far as the kernel or memory knows? A scope is there, or there would be no answer.
+    fn is_known(&self, below: &Below, values: &[(ValueKey, Good<Document>)]) -> bool {
+        if matches!(below, Below::All | Below::Scope(_)) {
+            return true;
+        }
+        let inodes = &self.operations.inodes;
+        let in_memory = |below: &Below| values.iter().any(|(key, _)| below.covers(&key.at));
+        let seen = |node: &Node| node.secret().is_some_and(|at| below.covers(at));
+        // A directory of secrets has no keys.
+        let is_key = || below.of_its_key().is_some_and(|of| in_memory(&of));
+        in_memory(below) || !inodes.known(seen).is_empty() || is_key()
     }
 }
 

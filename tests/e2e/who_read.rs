@@ -115,8 +115,28 @@ fn a_path_is_a_secret_a_folder_or_a_scope_and_what_nobody_has_read_is_not_told()
     assert_eq!(paths(&place.mnt()), ["prod/db", "prod/team/app"]);
     assert_eq!(paths(&prod.join("team")), ["prod/team/app"]);
     assert_eq!(paths(&prod.join("team/app/KEY")), ["prod/team/app"]);
-    assert!(paths(&prod.join("nosuch")).is_empty());
     assert!(!Command::new(HUSHFS).arg("readers").arg(place.path()).output().unwrap().status.success());
+}
+
+#[test]
+fn of_a_name_that_nobody_knows_there_is_no_yes() {
+    let (place, store) = place();
+    let _daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
+    let prod = place.mnt().join("prod");
+    let told = |path: &str| {
+        let output = Command::new(HUSHFS).arg("readers").arg(prod.join(path)).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    for path in ["nosuch", "db", "team/nosuch"] {
+        let (is_yes, why) = told(path);
+        assert!(!is_yes && why.contains(path) && why.contains("is the name right?"), "{path}: {why}");
+    }
+    std::fs::metadata(prod.join("db/KEY")).unwrap();
+    std::fs::metadata(prod.join("team/app")).unwrap();
+    for path in ["db", "db/KEY", "team", "team/app"] {
+        assert_eq!(told(path), (true, String::new()), "{path}: it is there, and nobody has read it");
+    }
+    assert!(!told("team/nosuch").0);
 }
 
 #[test]
