@@ -17,7 +17,7 @@ fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
 
 /// A line of the table of mounts, but for the file system's own options: for as long as watchers are told of what is
 /// fetched anew it is writable to the kernel.
-fn mount_of(line: &str) -> &str {
+pub fn mount_of(line: &str) -> &str {
     line.split_once(" - ").expect("it is mounted").0
 }
 
