@@ -16,7 +16,7 @@ pub struct Doubt {
 }
 
 /// All identities.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Assignment(Vec<IdentitySettings>);
 
 /// Someone as permission bits know them.

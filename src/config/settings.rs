@@ -46,6 +46,14 @@ pub struct IdentitySettings {
     pub place: String,
 }
 
+/// By what it says, wherever it is written.
+impl Hash for IdentitySettings {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { number, principals, scopes, acts_as, place: _ } = self;
+        (number, principals, scopes, acts_as).hash(state);
+    }
+}
+
 /// The first directory below the mountpoint. A plain file name: not empty, no `/`, NUL or control
 /// character, no leading `.` or `@`, at most 255 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,7 +79,7 @@ impl fmt::Display for ScopeName {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RootPolicy {
     /// Root reads what the daemon's user reads.
     Allow,

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use super::ledger;
 use super::opener::Opener;
@@ -36,9 +39,24 @@ struct OpenFile {
     content: Arc<Content>,
     ino: u64,
     opener: Opener,
+    era: Option<Era>,
     since: Instant,
     /// Its opener has since opened the file once more and closed that: it has moved on.
     superseded: bool,
+}
+
+/// What decides who gets what of a scope: two are the same where everybody gets the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Era(u64);
+
+impl Era {
+    /// Of a fingerprint of who may have what, and one of where values come from.
+    pub fn of(access: u64, origin: u64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (access, origin).hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// An open file, for people.
@@ -84,6 +102,11 @@ struct Table {
 }
 
 impl Table {
+    fn insert(&mut self, handle: u64, file: OpenFile) {
+        self.files.entry(file.ino).or_default().push(handle);
+        self.open.insert(handle, Open::File(file));
+    }
+
     /// The open handles of a file, the last opened first.
     fn of_file(&self, ino: u64) -> impl Iterator<Item = &OpenFile> {
         let handles = self.files.get(&ino).into_iter().flatten().rev();
@@ -127,16 +150,11 @@ impl Handles {
             return self.file(handle);
         };
         let content = Arc::new(content);
-        let (ino, opener, since) = (file.ino, file.opener(), Instant::now());
+        let (ino, opener, era, since) = (file.ino, file.opener(), file.era, Instant::now());
         // In one step: who asks what is open misses none.
-        self.insert(handle, OpenFile { content: Arc::clone(&content), ino, opener, since, superseded: false });
+        let file = OpenFile { content: Arc::clone(&content), ino, opener, era, since, superseded: false };
+        self.write().insert(handle, file);
         Some(content)
-    }
-
-    fn insert(&self, handle: u64, file: OpenFile) {
-        let mut table = self.write();
-        table.files.entry(file.ino).or_default().push(handle);
-        table.open.insert(handle, Open::File(file));
     }
 
     /// To be held from before it is known what an opener of the file `ino` gets until it is added.
@@ -152,12 +170,24 @@ impl Handles {
         opening.iter().filter(|(ino, _)| wanted(**ino)).map(|(_, count)| count).sum()
     }
 
-    /// `opener` opens the file `ino`.
-    pub fn add_file(&self, ino: u64, opener: Opener, content: Content) -> u64 {
-        let file = OpenFile { content: Arc::new(content), ino, opener, since: Instant::now(), superseded: false };
+    /// `opener` opens the file `ino`. None where it is open since another era.
+    pub fn add_file(&self, ino: u64, opener: Opener, era: Option<Era>, content: Content) -> Option<u64> {
+        let file = OpenFile { content: Arc::new(content), ino, opener, era, since: Instant::now(), superseded: false };
+        // Held over both, so that of two eras only one comes in.
+        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
+        if is_open_since_another(&inherited, &table, ino, era) {
+            return None;
+        }
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        self.insert(handle, file);
-        handle
+        table.insert(handle, file);
+        Some(handle)
+    }
+
+    /// Is the file `ino` open since another era than this? What is mapped of it shows what the last who opens it gets.
+    pub fn is_open_since_another(&self, ino: u64, era: Option<Era>) -> bool {
+        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
+        is_open_since_another(&inherited, &self.read(), ino, era)
     }
 
     pub fn add_directory(&self, entries: Vec<Entry>) -> u64 {
@@ -249,6 +279,15 @@ impl Handles {
     }
 }
 
+fn is_open_since_another(
+    inherited: &HashMap<u64, ledger::OpenFile>,
+    table: &Table,
+    ino: u64,
+    era: Option<Era>,
+) -> bool {
+    table.of_file(ino).any(|file| file.era != era) || inherited.values().any(|file| file.ino == ino && file.era != era)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,7 +306,7 @@ mod tests {
     #[test]
     fn what_an_earlier_daemon_opened_is_open_until_it_is_closed_though_nobody_noted_by_whom() {
         let handles = Handles::default();
-        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), origin: None, who: None };
+        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), origin: None, era: None, who: None };
         handles.inherit([(3, file)].into_iter());
         let held = handles.holders(|ino| ino == 5);
         assert_eq!(held.iter().map(|it| (it.version.as_str(), it.opener.who)).collect::<Vec<_>>(), [("one", None)]);

@@ -4,6 +4,7 @@
 //! know; and once more when it is known what there is, for a place can be a key, a secret and a folder.
 
 use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::iam::IamOf;
@@ -25,13 +26,22 @@ pub struct Judge {
     pictures: Pictures,
     /// Does anything depend on groups? Only then are a caller's looked up.
     asks_for_groups: bool,
+    fingerprint: u64,
 }
 
 impl Judge {
     pub fn new(policy: Policy, assignment: Assignment, groups: Arc<Groups>) -> Self {
         let granted = policy.statements().iter().flat_map(|statement| &statement.principals);
         let asks_for_groups = Groups::named_in(granted.chain(assignment.principals())).next().is_some();
-        Self { policy, assignment, groups, pictures: Pictures::default(), asks_for_groups }
+        let mut hasher = DefaultHasher::new();
+        (&policy, &assignment).hash(&mut hasher);
+        let (pictures, fingerprint) = (Pictures::default(), hasher.finish());
+        Self { policy, assignment, groups, pictures, asks_for_groups, fingerprint }
+    }
+
+    /// The same for another that judges by the same words, also in a later daemon.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Are there grants or identities, so that callers see different things? Then the kernel must ask for every

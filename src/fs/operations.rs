@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::attributes::Attributes;
 use super::events::Events;
-use super::handles::{Directory, Handles, Holder, Snapshot};
+use super::handles::{Directory, Era, Handles, Holder, Snapshot};
 use super::judge::{self, Judge, Reason};
 use super::ledger::{Estate, Ledger, OpenFile};
 use super::opener::{Opener, Who};
@@ -220,13 +220,19 @@ impl Operations {
     ) -> Result<Attributes, Refusal> {
         let node = self.node(ino)?;
         let asked = Recorder::asked(&caller);
+        // Nobody finds it by its path any more, so whoever asks has it open.
+        if self.inodes.number(&node) != ino
+            && let Some(content) = self.held(&caller, ino, handle).or_else(|| self.last_opened(ino))
+        {
+            return Ok(self.describe_snapshot(ino, &node, &content));
+        }
         let node = match self.as_seen_by(&asked, &node) {
             Ok(node) => node,
             // Whoever holds a descriptor that another identity has opened may know what it holds.
             Err(Refusal::Unknown) => {
                 self.may_know(&asked, &node, deadline).await?;
-                let snapshot = self.handles.snapshots(ino).into_iter().next().ok_or(Refusal::Unknown)?;
-                return Ok(self.describe_snapshot(ino, &node, &snapshot.content));
+                let content = self.last_opened(ino).ok_or(Refusal::Unknown)?;
+                return Ok(self.describe_snapshot(ino, &node, &content));
             }
             Err(refusal) => return Err(refusal),
         };
@@ -235,21 +241,15 @@ impl Operations {
             && let Err(refusal) = self.may_know(&asked, &node, deadline).await
         {
             // Whoever has it open knows it, also when another configuration grants it no more.
-            let snapshot = match handle.and_then(|handle| self.handles.file(handle)) {
-                Some(content) => Some(content),
-                None => self.opened_by(&caller, ino, |_| true),
-            };
-            return snapshot.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
+            let held = self.held(&caller, ino, handle);
+            return held.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
         }
         let found = match self.namespace.facts(Node::clone(&node), deadline).await {
             Ok(found) => found,
             Err(refusal) => {
                 // The file is gone, or cannot be asked for; what is open is still what it was.
-                let snapshot = match handle.and_then(|handle| self.handles.file(handle)) {
-                    Some(content) => Some(content),
-                    None => self.opened_by(&caller, ino, |_| true),
-                };
-                return snapshot.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
+                let held = self.held(&caller, ino, handle);
+                return held.map(|content| self.describe_snapshot(ino, &node, &content)).ok_or(refusal);
             }
         };
         let current = self.describe(ino, &found);
@@ -275,6 +275,10 @@ impl Operations {
         let asked = self.recorded(&caller);
         let node = self.node(ino)?;
         let _opening = self.handles.opening(ino);
+        let era = self.era(&node);
+        if self.handles.is_open_since_another(ino, era) {
+            return Err(self.elsewhere(ino));
+        }
         let read = self.read(&asked, &node, deadline).await;
         let (version, content) = match read {
             read if !self.recorder.is_on() => {
@@ -298,10 +302,10 @@ impl Operations {
             self.readers.note(at, content.version(), Read { opener, seen: asked.evidence.seen() });
         }
         // In this order: whoever tells the kernel another size from here on sees the handle.
-        let handle = self.handles.add_file(ino, opener, content);
+        let handle = self.handles.add_file(ino, opener, era, content).ok_or_else(|| self.elsewhere(ino))?;
         self.ledger.opened(handle, || {
             let (version, origin) = (version.unwrap_or_default(), self.origin(&node));
-            OpenFile { ino, opener: caller.pid, version, origin, who: Some(who) }
+            OpenFile { ino, opener: caller.pid, version, origin, era, who: Some(who) }
         });
         Ok(Opened { handle, doubtful_size: self.inodes.tell_size(ino, size) })
     }
@@ -430,6 +434,13 @@ impl Operations {
 
     /// Gives a node to the kernel: its attributes, and one more lookup to be forgotten later.
     pub fn remember(&self, found: &Found) -> Attributes {
+        if let Node::File(..) = found.node {
+            let number = self.inodes.number(&found.node);
+            // Here already, and not only when it is opened: the kernel looks a path up once more, but not twice.
+            if self.handles.is_open_since_another(number, self.era(&found.node)) {
+                self.inodes.leave(number);
+            }
+        }
         let (ino, is_new) = self.inodes.remember(&found.node);
         if is_new {
             self.ledger.given(ino, &found.node.inode());
@@ -464,6 +475,16 @@ impl Operations {
         let (modified, valid_for) = (content.modified(), Duration::ZERO);
         let facts = Facts { kind: Kind::File, size, modified, valid_for };
         Attributes::of(ino, &facts, self.mode(node), self.judge.owner())
+    }
+
+    /// What is behind the handle, or else what the caller has open.
+    fn held(&self, caller: &Caller, ino: u64, handle: Option<u64>) -> Option<Arc<Content>> {
+        let content = handle.and_then(|handle| self.handles.file(handle));
+        content.or_else(|| self.opened_by(caller, ino, |_| true))
+    }
+
+    fn last_opened(&self, ino: u64) -> Option<Arc<Content>> {
+        self.handles.snapshots(ino).into_iter().next().map(|snapshot| snapshot.content)
     }
 
     /// The wanted snapshot that the caller opened last and has open: its thread, or else its process.
@@ -540,6 +561,18 @@ impl Operations {
     fn question_of_a_read(&self, node: &Node) -> Question {
         let action = if self.is_previous(node) { audit::Action::ReadPrevious } else { audit::Action::Read };
         question(node, action)
+    }
+
+    /// For who opens a file that is open since another era: its pages, which whoever has mapped it sees, are not for
+    /// what is read now. The kernel takes `ESTALE` as a reason to look the path up once more.
+    fn elsewhere(&self, ino: u64) -> Refusal {
+        self.inodes.leave(ino);
+        Refusal::Unknown
+    }
+
+    /// None where the node's scope is not there any more.
+    fn era(&self, node: &Node) -> Option<Era> {
+        Some(Era::of(self.judge.fingerprint(), self.origin(node)?))
     }
 
     /// Where a node's scope has its values from.

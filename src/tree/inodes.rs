@@ -1,5 +1,6 @@
 //! Inode numbers: the same for a path as long as it exists, rotation included. Of a file each identity that a
-//! provider is asked as has its own: the kernel's page cache, which mappings go through, belongs to the inode.
+//! provider is asked as has its own: the kernel's page cache, which mappings go through, belongs to the inode. For the
+//! same reason a number can be left to who has it, and its path given another.
 //!
 //! A number is a hash of the path, so it needs no memory to stay the same. What the kernel knows (and
 //! may ask for by number alone) is kept here until the kernel forgets it.
@@ -41,6 +42,8 @@ struct Table {
     by_number: HashMap<u64, Known>,
     /// The known files of each secret, to be told when its value changes.
     files: HashMap<SecretNode, Vec<u64>>,
+    /// Where nodes are whose own numbers were left to others. An entry stays while either number is known.
+    moved: HashMap<Node, u64>,
 }
 
 impl Table {
@@ -65,7 +68,7 @@ pub struct Inodes {
 impl Inodes {
     pub fn new() -> Self {
         let root = Known { node: Arc::new(Node::Root), lookups: AtomicU64::new(1), told: Mutex::default() };
-        let table = Table { by_number: HashMap::from([(ROOT, root)]), files: HashMap::new() };
+        let table = Table { by_number: HashMap::from([(ROOT, root)]), ..Table::default() };
         Self { table: RwLock::new(table), taking_back: Mutex::new(()) }
     }
 
@@ -112,8 +115,8 @@ impl Inodes {
         if *left > 0 || number == ROOT {
             return false;
         }
-        if let Some(Known { node, .. }) = table.by_number.remove(&number)
-            && let Node::File(at, ..) = &*node
+        let Some(Known { node, .. }) = table.by_number.remove(&number) else { return true };
+        if let Node::File(at, ..) = &*node
             && let Some(files) = table.files.get_mut(at)
         {
             files.retain(|&file| file != number);
@@ -121,7 +124,25 @@ impl Inodes {
                 table.files.remove(at);
             }
         }
+        if table.moved.get(&*node).is_some_and(|moved| !table.by_number.contains_key(moved)) {
+            table.moved.remove(&*node);
+        }
         true
+    }
+
+    /// Leaves a number to who has it: whoever looks its node up from here on finds another.
+    pub fn leave(&self, number: u64) {
+        let mut table = self.write();
+        let Some(node) = table.by_number.get(&number).map(|known| Arc::clone(&known.node)) else { return };
+        // Not if somebody else was first: the new number would be left, too.
+        if Self::place(&table, &node) != number || number == ROOT {
+            return;
+        }
+        let mut free = valid(number.wrapping_add(1));
+        while table.by_number.contains_key(&free) {
+            free = valid(free.wrapping_add(1));
+        }
+        table.moved.insert(Node::clone(&node), free);
     }
 
     /// Notes the size that the kernel is being told. Some where it may remember another, until that is
@@ -181,21 +202,19 @@ impl Inodes {
         self.read().by_number.len()
     }
 
-    /// Where a node is, or would be: at its hash, or behind whoever else has the same.
+    /// Where a node is, or would be: at its hash, or behind whoever else has the same; or where it was moved to.
     fn place(table: &Table, node: &Node) -> u64 {
         if *node == Node::Root {
             return ROOT;
         }
-        let mut hasher = DefaultHasher::new();
-        node.hash(&mut hasher);
-        let mut number = hasher.finish();
+        let mut number = table.moved.get(node).copied().unwrap_or_else(|| {
+            let mut hasher = DefaultHasher::new();
+            node.hash(&mut hasher);
+            valid(hasher.finish())
+        });
         loop {
-            // 0 is no inode, 1 the root, and u64::MAX trips programs that take it for an error.
-            if number <= ROOT || number == u64::MAX {
-                number = 2;
-            }
             match table.by_number.get(&number) {
-                Some(known) if *known.node != *node => number = number.wrapping_add(1),
+                Some(known) if *known.node != *node => number = valid(number.wrapping_add(1)),
                 Some(_) | None => return number,
             }
         }
@@ -208,6 +227,12 @@ impl Inodes {
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The number, or one that can be an inode's: 0 is none, 1 the root's, and u64::MAX trips programs that take it for an
+/// error.
+fn valid(number: u64) -> u64 {
+    if number <= ROOT || number == u64::MAX { 2 } else { number }
 }
 
 impl Default for Inodes {
@@ -238,6 +263,32 @@ mod tests {
         assert!(inodes.node(number).is_none());
         assert_eq!(inodes.remember(&scope("a")), (number, true));
         assert_ne!(inodes.remember(&scope("b")).0, number);
+    }
+
+    #[test]
+    fn a_number_that_is_left_to_who_has_it_is_not_given_for_its_path_until_all_is_forgotten() {
+        let inodes = Inodes::new();
+        let (left, _) = inodes.remember(&scope("a"));
+        inodes.leave(left);
+        let (second, is_new) = inodes.remember(&scope("a"));
+        assert!(is_new && second != left);
+        inodes.leave(left);
+        assert_eq!(inodes.remember(&scope("a")), (second, false), "left once is enough");
+        assert_eq!(
+            [left, second].map(|number| inodes.node(number).as_deref().cloned()),
+            [Some(scope("a")), Some(scope("a"))]
+        );
+        inodes.leave(second);
+        let (third, is_new) = inodes.remember(&scope("a"));
+        assert!(is_new && third != left && third != second);
+
+        assert!(inodes.forget(left, 1) && inodes.forget(second, 2));
+        assert_eq!(inodes.remember(&scope("a")), (third, false));
+        assert!(inodes.forget(third, 2));
+        assert_eq!(inodes.remember(&scope("a")), (left, true));
+        inodes.leave(left);
+        assert!(inodes.forget(left, 1));
+        assert!(inodes.read().moved.is_empty());
     }
 
     #[test]

@@ -62,7 +62,8 @@ fn a_scope_that_is_what_it_was_keeps_its_values_and_the_others_are_what_they_are
     for scope in ["same", "other", "gone"] {
         read(&place, &format!("{scope}/db/KEY"));
     }
-    let ino = std::os::unix::fs::MetadataExt::ino(&fs::metadata(place.mnt().join("other/db/KEY")).unwrap());
+    let ino = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(place.mnt().join("other/db/KEY")).unwrap());
+    let before = ino();
     let open = ["same", "other", "gone"].map(|scope| File::open(place.mnt().join(scope).join("db/KEY")).unwrap());
     one.put("db.json", br#"{"KEY":"not looked at"}"#);
 
@@ -81,13 +82,35 @@ fn a_scope_that_is_what_it_was_keeps_its_values_and_the_others_are_what_they_are
     assert_eq!(place.calls("same", "fetch"), 1, "its value is still in memory");
     assert_eq!(read(&place, "other/db/KEY"), "of three");
     assert_eq!(read(&place, "new/db/KEY"), "of two");
-    assert_eq!(ino, std::os::unix::fs::MetadataExt::ino(&fs::metadata(place.mnt().join("other/db/KEY")).unwrap()));
+    assert_ne!(ino(), before, "what was open, and may be mapped, is not what is there now");
 
     for (mut file, value) in open.into_iter().zip(["of one", "of two", "of three"]) {
         let mut kept = String::new();
         file.read_to_string(&mut kept).unwrap();
         assert_eq!(kept, value, "what is open stays what it was");
     }
+}
+
+#[test]
+fn the_inodes_are_those_from_before_but_for_files_that_are_open_since_then() {
+    let (place, [one, two, three]) = place();
+    let _daemon = place.mount(&[LONG, &one.scope("same"), &two.scope("other")].concat());
+    let paths = ["same/db/KEY", "other/db/KEY"].map(|path| place.mnt().join(path));
+    let ino = |path: &std::path::PathBuf| {
+        fs::read(path).unwrap();
+        std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap())
+    };
+    let before = paths.each_ref().map(ino);
+    let open = File::open(&paths[0]).unwrap();
+    reloaded(&place, &[LONG, &one.scope("same"), &three.scope("other")].concat());
+    assert_eq!(paths.each_ref().map(ino), before, "the open one is of a scope that is what it was");
+
+    let open = [open, File::open(&paths[1]).unwrap()];
+    reloaded(&place, &[LONG, &one.scope("same"), &two.scope("other")].concat());
+    let now = paths.each_ref().map(ino);
+    assert_eq!((now[0] == before[0], now[1] == before[1]), (true, false));
+    drop(open);
+    assert_eq!(paths.each_ref().map(ino), now, "and stay what they are");
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod statement;
 mod subject;
 mod trie;
 
+use std::hash::{Hash, Hasher};
+
 pub use decision::{Allowed, Bearing, Decision, Refused, Verdict};
 pub use glob::{Glob, GlobError};
 pub use path_glob::PathGlob;
@@ -59,6 +61,14 @@ pub struct Policy {
     owner_uid: u32,
     owner_gid: u32,
     root: RootPolicy,
+}
+
+/// By what it decides.
+impl Hash for Policy {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { statements, index: _, owner_uid, owner_gid, root } = self;
+        (statements, owner_uid, owner_gid, root).hash(state);
+    }
 }
 
 impl Policy {

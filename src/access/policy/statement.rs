@@ -1,5 +1,7 @@
 //! One `[[grant]]`.
 
+use std::hash::{Hash, Hasher};
+
 use super::pattern::Pattern;
 use super::principal::Principal;
 use crate::access::Action;
@@ -56,6 +58,14 @@ pub struct Statement {
     pub resources: Vec<Pattern>,
     /// Where it is written: `file:line`.
     pub place: String,
+}
+
+/// By what it says, wherever it is written.
+impl Hash for Statement {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { effect, principals, actions, resources, place: _ } = self;
+        (effect, principals, actions, resources).hash(state);
+    }
 }
 
 impl Statement {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::ScopeName;
+use crate::fs::handles::Era;
 use crate::fs::opener::{Opener, Who};
 use crate::provider::Identity;
 use crate::tree::{DocumentFile, FileName, Node, SecretNode, SecretPath, Which};
@@ -37,6 +38,9 @@ pub struct OpenFile {
     /// another place may have the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<u64>,
+    /// Since when it is open; None from a hushfs that did not note it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub era: Option<Era>,
     /// None from a hushfs that did not note it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<Who>,

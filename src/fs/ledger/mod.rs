@@ -185,6 +185,7 @@ mod tests {
     use crate::access::Caller;
     use crate::access::evidence::Evidence;
     use crate::config::ScopeName;
+    use crate::fs::handles::Era;
     use crate::fs::opener::{Opener, Who};
     use crate::provider::Identity;
 
@@ -197,7 +198,14 @@ mod tests {
     }
 
     fn file(version: &str) -> OpenFile {
-        OpenFile { ino: 2, opener: 7, version: version.into(), origin: Some(9), who: Some(who()) }
+        OpenFile {
+            ino: 2,
+            opener: 7,
+            version: version.into(),
+            origin: Some(9),
+            era: Some(Era::of(1, 9)),
+            who: Some(who()),
+        }
     }
 
     fn estate_of(ledger: &Ledger) -> Estate {

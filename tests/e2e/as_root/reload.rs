@@ -2,6 +2,7 @@
 //! gets in between what neither configuration gives.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,6 +71,59 @@ fn a_grant_that_is_taken_away_is_refused_at_once_whatever_the_kernel_remembered(
     assert_eq!(list_of(&key), "user::r-- group::--- other::---");
     reload(&place, &settings(&mine, &one));
     assert_eq!((cat(2001, &[], &key).as_deref(), cat(2002, &[], &key)), (Some("of one"), None));
+}
+
+/// A file as a user has mapped it; it is closed.
+struct Mapped {
+    start: *const u8,
+    length: usize,
+}
+
+impl Mapped {
+    fn by(uid: u32, path: &Path) -> Self {
+        let file = as_user(uid, || File::open(path).unwrap());
+        let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+        // SAFETY: a new mapping, which is only read until it is unmapped.
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        assert_ne!(start, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+        Self { start: start.cast(), length }
+    }
+
+    fn shown(&self) -> String {
+        // SAFETY: the mapping is so long. Each byte is read once, for the kernel may change it.
+        let bytes = (0..self.length).map(|at| unsafe { self.start.add(at).read_volatile() });
+        String::from_utf8(bytes.collect()).unwrap()
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made above, of which nobody has a reference.
+        unsafe { libc::munmap(self.start.cast_mut().cast(), self.length) };
+    }
+}
+
+#[test]
+fn a_mapping_from_before_does_not_come_to_hold_what_only_others_may_read() {
+    let (place, [one, two]) = place();
+    let to = |uid: u32| grant("allow", &format!("uid:{uid}"), "read", "prod/db");
+    let _daemon = place.mount(&settings(&to(2001), &one));
+    let key = place.mnt().join("prod/db/KEY");
+    let first = Mapped::by(2001, &key);
+    assert_eq!(first.shown(), "of one");
+
+    // To another, and nothing else.
+    reload(&place, &settings(&to(2002), &one));
+    one.put("db.json", br#"{"KEY":"newer!"}"#);
+    assert!(place.run(&["refresh", "--mountpoint", place.mnt().to_str().unwrap()]).status.success());
+    let second = Mapped::by(2002, &key);
+    assert_eq!([second.shown(), first.shown()], ["newer!", "of one"]);
+
+    // And from another store.
+    reload(&place, &settings(&to(2001), &two));
+    let third = Mapped::by(2001, &key);
+    assert_eq!([third, second, first].each_ref().map(Mapped::shown), ["of two", "newer!", "of one"]);
 }
 
 #[test]
