@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use super::text;
-use super::{endpoint, files};
+use super::{address, files};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::settings::{AssumeRole, AwsSettings};
@@ -23,7 +23,7 @@ pub fn read(section: &Section<'_>) -> AwsSettings {
     AwsSettings {
         region: region(section),
         profile,
-        endpoint_url: endpoint::read(section),
+        endpoint_url: address::endpoint(section),
         ca_file: section.path("ca_file").map(|(path, item)| {
             files::judge_ca_file(section, &path, item);
             path

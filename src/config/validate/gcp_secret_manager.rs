@@ -1,14 +1,15 @@
 //! A scope whose provider is `gcp-secret-manager`.
 
+use super::auth_method::AuthMethod;
 use super::section::Section;
-use super::{endpoint, files, text};
+use super::{address, auth_method, files, prefix, text};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::settings::{GcpAuth, GcpSecretManagerSettings};
-use crate::config::written::{Item, Value};
+use crate::config::written::Item;
 
 /// How we come by credentials, where the application default ones are not meant.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Method {
     ServiceAccount,
     AccessToken,
@@ -16,24 +17,12 @@ enum Method {
     Anonymous,
 }
 
-const METHODS: &[(&str, Method)] = &[
-    ("service-account", Method::ServiceAccount),
-    ("access-token", Method::AccessToken),
-    ("impersonate", Method::Impersonate),
-    ("anonymous", Method::Anonymous),
+const METHODS: &[AuthMethod<Method>] = &[
+    AuthMethod { name: "service-account", means: Method::ServiceAccount, needs: &["key_file"], takes: &[] },
+    AuthMethod { name: "access-token", means: Method::AccessToken, needs: &["token_file"], takes: &[] },
+    AuthMethod { name: "impersonate", means: Method::Impersonate, needs: &["service_account"], takes: &[] },
+    AuthMethod { name: "anonymous", means: Method::Anonymous, needs: &[], takes: &[] },
 ];
-
-impl Method {
-    /// The setting that it needs.
-    fn needs(self) -> Option<&'static str> {
-        match self {
-            Self::ServiceAccount => Some("key_file"),
-            Self::AccessToken => Some("token_file"),
-            Self::Impersonate => Some("service_account"),
-            Self::Anonymous => None,
-        }
-    }
-}
 
 /// None without a usable `project`.
 pub fn read(section: &Section<'_>, scope: &Item) -> Option<GcpSecretManagerSettings> {
@@ -43,20 +32,14 @@ pub fn read(section: &Section<'_>, scope: &Item) -> Option<GcpSecretManagerSetti
     };
     let location = location(section);
     let prefix = prefix(section);
-    let endpoint_url = endpoint::read(section);
+    let endpoint_url = address::endpoint(section);
     let project = project(section, scope)?;
     Some(GcpSecretManagerSettings { project, location, prefix, endpoint_url, auth })
 }
 
 fn project(section: &Section<'_>, scope: &Item) -> Option<String> {
     const EXPECTED: &str = "the id of a project, such as \"my-project\"";
-    if section.get("project").is_none() {
-        section.add(
-            Diagnostic::error(format!("{} has no `project`", section.title()))
-                .at(scope.place.clone())
-                .label(format!("expected the setting `project`: {EXPECTED}")),
-        );
-    }
+    section.require("project", EXPECTED, scope);
     let (text, item) = section.string("project", EXPECTED)?;
     if !text::is_project(text) {
         section.refuse("project", item, EXPECTED);
@@ -73,47 +56,17 @@ fn location(section: &Section<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// May be empty: it means what leaving it out means.
 fn prefix(section: &Section<'_>) -> String {
-    const EXPECTED: &str = "the start of secrets' ids, such as \"prod-\"";
-    if let Some(Value::String(text)) = section.get("prefix").map(|item| &item.value)
-        && text.is_empty()
-    {
-        return String::new();
-    }
-    let Some((text, item)) = section.string("prefix", EXPECTED) else { return String::new() };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if text.len() >= 255 || !text.bytes().all(plain) {
-        section.refuse("prefix", item, "up to 254 letters, digits, `_` or `-`: ids have no others");
-    }
-    text.to_owned()
+    let is_right = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        text.len() < 255 && text.bytes().all(plain)
+    };
+    let otherwise = "up to 254 letters, digits, `_` or `-`: ids have no others";
+    prefix::read(section, "the start of secrets' ids, such as \"prod-\"", is_right, otherwise)
 }
 
 fn auth(scope: &Section<'_>, section: &Section<'_>, whole: &Item) -> GcpAuth {
-    section.reject_unknown();
-    let method = section.choice("method", METHODS);
-    let needed = method.map_or(Some("method"), Method::needs);
-    if let Some(needed) = needed
-        && section.get(needed).is_none()
-    {
-        let problem = Diagnostic::error(format!("{} has no `{needed}`", section.title()));
-        section.add(match section.get("method") {
-            Some(method) => problem.at(method.place.clone()).label(format!("expected `{needed}` beside it")),
-            None => problem.at(whole.key.clone()).label("expected `method = \"service-account\"` or another in it"),
-        });
-    }
-    for (name, owner) in METHODS {
-        if let (Some(method), Some(key)) = (method, owner.needs())
-            && method != *owner
-            && let Some(item) = section.get(key)
-        {
-            section.add(
-                Diagnostic::error(format!("{} has no effect with this method", section.name(key)))
-                    .at(item.key.clone())
-                    .help(format!("remove it, or use the method \"{name}\"")),
-            );
-        }
-    }
+    let method = auth_method::choose(section, whole, keys::GCP_AUTH, METHODS);
     let file = |key: &'static str| {
         section.path(key).map(|(path, item)| {
             files::judge_credential(section, key, &path, item);

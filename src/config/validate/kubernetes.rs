@@ -1,11 +1,12 @@
 //! A scope whose provider is `kubernetes`.
 
+use super::auth_method::{self, AuthMethod};
 use super::section::Section;
-use super::{endpoint, files, text};
+use super::{address, files, prefix, text};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::settings::{KubernetesAuth, KubernetesKind, KubernetesSettings};
-use crate::config::written::{Item, Value};
+use crate::config::written::Item;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Method {
@@ -14,33 +15,11 @@ enum Method {
     Token,
 }
 
-impl Method {
-    const ALL: &[(&str, Self)] =
-        &[("in-cluster", Self::InCluster), ("kubeconfig", Self::Kubeconfig), ("token", Self::Token)];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::InCluster => "in-cluster",
-            Self::Kubeconfig => "kubeconfig",
-            Self::Token => "token",
-        }
-    }
-
-    fn needs(self) -> &'static [&'static str] {
-        match self {
-            Self::InCluster | Self::Kubeconfig => &[],
-            Self::Token => &["token_file"],
-        }
-    }
-
-    fn takes(self) -> &'static [&'static str] {
-        match self {
-            Self::InCluster => &[],
-            Self::Kubeconfig => &["kubeconfig", "context"],
-            Self::Token => &["token_file"],
-        }
-    }
-}
+const METHODS: &[AuthMethod<Method>] = &[
+    AuthMethod { name: "in-cluster", means: Method::InCluster, needs: &[], takes: &[] },
+    AuthMethod { name: "kubeconfig", means: Method::Kubeconfig, needs: &[], takes: &["kubeconfig", "context"] },
+    AuthMethod { name: "token", means: Method::Token, needs: &["token_file"], takes: &[] },
+];
 
 /// None where there is nothing to make of it; the problems say why.
 pub fn read(section: &Section<'_>) -> Option<KubernetesSettings> {
@@ -49,7 +28,7 @@ pub fn read(section: &Section<'_>) -> Option<KubernetesSettings> {
     let kind = section.choice("kind", &kinds).unwrap_or(KubernetesKind::Secrets);
     let labels = labels(section);
     let prefix = prefix(section);
-    let endpoint_url = endpoint::read(section);
+    let endpoint_url = address::endpoint(section);
     let ca_file = section.path("ca_file").map(|(path, item)| {
         files::judge_ca_file(section, &path, item);
         path
@@ -81,58 +60,24 @@ fn labels(section: &Section<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The only text that may be empty: it means what leaving it out means.
 fn prefix(section: &Section<'_>) -> String {
-    const EXPECTED: &str = "the start of objects' names, such as \"prod-\"";
-    if let Some(Value::String(text)) = section.get("prefix").map(|item| &item.value)
-        && text.is_empty()
-    {
-        return String::new();
-    }
-    let Some((text, item)) = section.string("prefix", EXPECTED) else { return String::new() };
-    let possible = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    if text.len() >= 253 || !text.bytes().all(possible) || text.starts_with(['-', '.']) {
-        section.refuse("prefix", item, &format!("{EXPECTED}: lower-case letters, digits, `-` and `.`"));
-    }
-    text.to_owned()
+    const OTHERWISE: &str = "the start of objects' names, such as \"prod-\": lower-case letters, digits, `-` and `.`";
+    let is_right = |text: &str| {
+        let possible = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        text.len() < 253 && text.bytes().all(possible) && !text.starts_with(['-', '.'])
+    };
+    prefix::read(section, "the start of objects' names, such as \"prod-\"", is_right, OTHERWISE)
 }
 
 fn auth(scope: &Section<'_>, section: &Section<'_>, whole: &Item) -> Option<KubernetesAuth> {
-    section.reject_unknown();
-    if section.get("method").is_none() {
-        section.add(
-            Diagnostic::error(format!("{} has no `method`", section.title()))
+    let method = auth_method::choose(section, whole, keys::KUBERNETES_AUTH, METHODS);
+    // A token must not go wherever a file or the environment points to.
+    if method == Some(Method::Token) && scope.get("endpoint_url").is_none() {
+        scope.add(
+            Diagnostic::error(format!("{} has no `endpoint_url`", scope.title()))
                 .at(whole.key.clone())
-                .label("expected `method = \"in-cluster\"`, \"kubeconfig\" or \"token\" in it"),
+                .label("expected `endpoint_url` beside it: a token does not say which API server it is for"),
         );
-    }
-    let method = section.choice("method", Method::ALL);
-    if let (Some(method), Some(item)) = (method, section.get("method")) {
-        for key in method.needs().iter().copied().filter(|key| section.get(key).is_none()) {
-            section.add(
-                Diagnostic::error(format!("{} has no `{key}`", section.title()))
-                    .at(item.place.clone())
-                    .label(format!("expected `{key}` beside it")),
-            );
-        }
-        for key in keys::KUBERNETES_AUTH.iter().copied().filter(|key| *key != "method") {
-            if let (false, Some(item)) = (method.takes().contains(&key), section.get(key)) {
-                let name = section.name(key);
-                section.add(
-                    Diagnostic::error(format!("{name} has no effect with the method \"{}\"", method.name()))
-                        .at(item.key.clone())
-                        .help("remove it, or use another method"),
-                );
-            }
-        }
-        // A token must not go wherever a file or the environment points to.
-        if method == Method::Token && scope.get("endpoint_url").is_none() {
-            scope.add(
-                Diagnostic::error(format!("{} has no `endpoint_url`", scope.title()))
-                    .at(whole.key.clone())
-                    .label("expected `endpoint_url` beside it: a token does not say which API server it is for"),
-            );
-        }
     }
     let file = |key: &'static str| {
         let (path, item) = section.path(key)?;

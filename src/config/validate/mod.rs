@@ -2,14 +2,15 @@
 
 mod accounts;
 mod acts_as;
+mod address;
 mod audit;
+mod auth_method;
 mod aws;
 mod aws_parameter_store;
 mod aws_secrets_manager;
 mod azure_key_vault;
 mod cache;
 mod databricks;
-mod endpoint;
 mod files;
 mod gcp_secret_manager;
 mod grant;
@@ -17,6 +18,7 @@ mod identity;
 mod kubernetes;
 mod local;
 mod metrics;
+mod prefix;
 mod principals;
 mod scope;
 mod section;

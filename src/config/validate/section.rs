@@ -249,6 +249,17 @@ impl<'a> Section<'a> {
         None
     }
 
+    /// Tells that a setting is missing which the table at `whole` must have.
+    pub fn require(&self, key: &'static str, expected: &str, whole: &Item) {
+        if self.get(key).is_none() {
+            self.add(
+                Diagnostic::error(format!("{} has no `{key}`", self.title()))
+                    .at(whole.place.clone())
+                    .label(format!("expected the setting `{key}`: {expected}")),
+            );
+        }
+    }
+
     /// One of a few words.
     pub fn choice<T: Copy>(&self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();

@@ -120,6 +120,8 @@ pub struct Url {
     pub encrypted: bool,
     /// The host is this machine.
     pub loopback: bool,
+    /// More than a `/`.
+    pub has_path: bool,
 }
 
 /// `http://host`, `https://host:port/path`
@@ -156,7 +158,7 @@ pub fn parse_url(text: &str) -> Result<Url, UrlError> {
     let loopback = host == "localhost"
         || host.ends_with(".localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    Ok(Url { encrypted, loopback })
+    Ok(Url { encrypted, loopback, has_path: !path.is_empty() })
 }
 
 #[cfg(test)]
@@ -198,14 +200,15 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_other_text() {
-        let here = Ok(Url { encrypted: false, loopback: true });
-        let there = Ok(Url { encrypted: true, loopback: false });
+        let here = Ok(Url { encrypted: false, loopback: true, has_path: false });
+        let there = Ok(Url { encrypted: true, loopback: false, has_path: false });
+        let below = Ok(Url { encrypted: true, loopback: false, has_path: true });
         for (text, answer) in [
             ("http://127.0.0.1:5000", here),
             ("http://localhost:5000/", here),
             ("http://[::1]:5000", here),
             ("https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com", there),
-            ("https://example.com:8443/base/path", there),
+            ("https://example.com:8443/base/path", below),
             ("ftp://example.com", Err(UrlError::Scheme)),
             ("example.com", Err(UrlError::Scheme)),
             ("http://", Err(UrlError::Host)),

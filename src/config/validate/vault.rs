@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::files;
+use super::address::{self, Plaintext};
+use super::auth_method::{self, AuthMethod};
 use super::section::Section;
-use super::text::{self, UrlError};
+use super::{files, text};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::settings::{KvVersion, LeasedEngine, VaultAuth, VaultEngine, VaultSettings};
@@ -25,40 +26,19 @@ enum Method {
     Cert,
 }
 
-impl Method {
-    const ALL: &[(&str, Self)] = &[
-        ("token", Self::Token),
-        ("approle", Self::AppRole),
-        ("kubernetes", Self::Kubernetes),
-        ("jwt", Self::Jwt),
-        ("aws", Self::Aws),
-        ("cert", Self::Cert),
-    ];
-
-    /// What it must be given, and what it may be besides.
-    fn settings(self) -> (&'static [&'static str], &'static [&'static str]) {
-        match self {
-            Self::Token => (&[], &["token_file"]),
-            Self::AppRole => (&["role_id_file", "secret_id_file"], &["wrapped", "mount"]),
-            Self::Kubernetes => (&["role"], &["token_file", "mount"]),
-            Self::Jwt => (&["role", "token_file"], &["mount"]),
-            Self::Aws => (&["role"], &["mount", "region", "header_value"]),
-            Self::Cert => (&["cert_file", "key_file"], &["role", "mount"]),
-        }
-    }
-
-    /// Also where it is mounted unless somebody chose otherwise.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::AppRole => "approle",
-            Self::Kubernetes => "kubernetes",
-            Self::Jwt => "jwt",
-            Self::Aws => "aws",
-            Self::Cert => "cert",
-        }
-    }
-}
+const METHODS: &[AuthMethod<Method>] = &[
+    AuthMethod { name: "token", means: Method::Token, needs: &[], takes: &["token_file"] },
+    AuthMethod {
+        name: "approle",
+        means: Method::AppRole,
+        needs: &["role_id_file", "secret_id_file"],
+        takes: &["wrapped", "mount"],
+    },
+    AuthMethod { name: "kubernetes", means: Method::Kubernetes, needs: &["role"], takes: &["token_file", "mount"] },
+    AuthMethod { name: "jwt", means: Method::Jwt, needs: &["role", "token_file"], takes: &["mount"] },
+    AuthMethod { name: "aws", means: Method::Aws, needs: &["role"], takes: &["mount", "region", "header_value"] },
+    AuthMethod { name: "cert", means: Method::Cert, needs: &["cert_file", "key_file"], takes: &["role", "mount"] },
+];
 
 /// None where there is nothing to make of it; the problems say why.
 pub fn read(section: &Section<'_>, scope: &Item) -> Option<VaultSettings> {
@@ -132,39 +112,9 @@ fn mounted_by_default(engine: VaultEngine) -> &'static str {
 }
 
 fn address(section: &Section<'_>, scope: &Item) -> Option<String> {
-    if section.get("address").is_none() {
-        section.add(
-            Diagnostic::error(format!("{} has no `address`", section.title()))
-                .at(scope.place.clone())
-                .label(format!("expected the setting `address`: {ADDRESS}")),
-        );
-    }
-    let (text, item) = section.string("address", ADDRESS)?;
-    let refuse = |expected: &str| section.refuse("address", item, expected);
-    match text::parse_url(text) {
-        Ok(url) => {
-            let has_path = text
-                .split_once("://")
-                .is_some_and(|(_, rest)| rest.split_once('/').is_some_and(|(_, path)| !path.is_empty()));
-            if has_path {
-                refuse("an address without a path");
-            }
-            if !url.encrypted && !url.loopback {
-                section.add(
-                    Diagnostic::warning(format!("{} is not encrypted", section.name("address")))
-                        .at(item.place.clone())
-                        .label("the token and values cross the network in plaintext")
-                        .help("use https"),
-                );
-            }
-        }
-        Err(UrlError::Scheme) => refuse("an address that starts with `https://` or `http://`"),
-        Err(UrlError::Host) => refuse("an address with a host, such as \"https://host:port\""),
-        Err(UrlError::Port) => refuse("an address whose port is a number from 1 to 65535"),
-        Err(UrlError::Credential) => refuse("an address without a user or password"),
-        Err(UrlError::Rest) => refuse("an address without a query, fragment or space"),
-    }
-    Some(text.to_owned())
+    section.require("address", ADDRESS, scope);
+    let plaintext = Plaintext::Warned("the token and values cross the network in plaintext");
+    address::read(section, "address", ADDRESS, plaintext, false)
 }
 
 /// A path inside of Vault, which a name must not be able to leave.
@@ -184,45 +134,17 @@ fn text_of(section: &Section<'_>, key: &'static str, expected: &str, is_right: f
     Some(text.to_owned())
 }
 
+fn name_of(method: Method) -> &'static str {
+    METHODS.iter().find(|it| it.means == method).map_or("", |it| it.name)
+}
+
 /// Something that can be in an HTTP header as it is.
 fn is_word(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
-    section.reject_unknown();
-    let words: Vec<String> = Method::ALL.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-    if section.get("method").is_none() {
-        section.add(
-            Diagnostic::error(format!("{} has no `method`", section.title()))
-                .at(whole.key.clone())
-                .label(format!("expected `method` in it: {}", words.join(", "))),
-        );
-    }
-    let method = section.choice("method", Method::ALL);
-    if let (Some(method), Some(item)) = (method, section.get("method")) {
-        let (needed, allowed) = method.settings();
-        for key in needed.iter().copied().filter(|key| section.get(key).is_none()) {
-            section.add(
-                Diagnostic::error(format!("{} has no `{key}`", section.title()))
-                    .at(item.place.clone())
-                    .label(format!("expected `{key}` beside it")),
-            );
-        }
-        for key in keys::VAULT_AUTH.iter().copied().filter(|key| *key != "method") {
-            if let (false, Some(item)) = (needed.contains(&key) || allowed.contains(&key), section.get(key)) {
-                section.add(
-                    Diagnostic::error(format!(
-                        "{} has no effect with the method \"{}\"",
-                        section.name(key),
-                        method.name()
-                    ))
-                    .at(item.key.clone())
-                    .help("remove it, or use another method"),
-                );
-            }
-        }
-    }
+    let method = auth_method::choose(section, whole, keys::VAULT_AUTH, METHODS);
     // A platform's own token may be as open as the platform likes.
     let token = matches!(method, None | Some(Method::Token));
     let file = |key: &'static str, private: bool| -> Option<PathBuf> {
@@ -243,7 +165,8 @@ fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
     let header_value = text_of(section, "header_value", "a word without spaces, such as \"vault.example\"", is_word);
     let mount = folder(section, "mount", "where the method is mounted below auth/, such as \"approle\"");
     let method = method?;
-    let mount = mount.unwrap_or_else(|| method.name().to_owned());
+    // Where it is unless somebody chose otherwise: at its name.
+    let mount = mount.unwrap_or_else(|| name_of(method).to_owned());
     Some(match method {
         Method::Token => VaultAuth::Token { file: token_file },
         Method::AppRole => {
