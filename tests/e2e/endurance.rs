@@ -144,20 +144,22 @@ mod as_root {
             "[cache]\nmax_bytes = \"64KiB\"\nmax_secret_bytes = \"32KiB\"\n\
              [scopes.cloud]\nprovider = \"gcp-secret-manager\"\nproject = \"my-project\"\nendpoint_url = {:?}\n\
              auth = {{ method = \"anonymous\" }}\nttl = \"100ms\"\nlist_ttl = \"100ms\"\nnegative_ttl = \"100ms\"\n\
-             timeout = \"200ms\"\n",
+             timeout = \"200ms\"\ncalls = \"unlimited\"\n",
             proxy.url()
         ));
         let mut command = place.hushfs(&["mount", "--log", "error"]);
         limit(&mut command, libc::RLIMIT_NOFILE, 1024);
         let daemon = place.start(command);
-        let pass = || std::iter::repeat_n(Fault::Pass, 6);
-        let faults = || {
-            pass()
+        let pass = |calls| std::iter::repeat_n(Fault::Pass, calls);
+        let failures = || {
+            pass(6)
                 .chain([Fault::HangUp, Fault::CutBody, Fault::Hang])
-                .chain(pass())
-                .chain([Fault::error(429, "TooMany"), Fault::error(503, "Unavailable"), Fault::body("<html>")])
+                .chain(pass(6))
+                .chain([Fault::error(503, "Unavailable"), Fault::body("<html>")])
                 .chain([Fault::Delay(Duration::from_millis(50)), Fault::body("{}")])
         };
+        // Seldom: the whole scope waits after it, and longer if it comes again soon.
+        let faults = || (0..5).flat_map(|_| failures()).chain([Fault::error(429, "TooMany")]).chain(pass(80));
         // As much as it takes until everything has been used once.
         let quiet = |operations: usize| {
             proxy.set_in_turn("*", [Fault::Pass]);
@@ -179,8 +181,10 @@ mod as_root {
         proxy.set_in_turn("*", faults());
         let done = operations(&place, &server, wanted);
         let after = quiet(warm + done);
-        println!("{} calls to the provider, with faults in turn", proxy.all_calls());
+        let calls = proxy.all_calls();
+        println!("{calls} calls to the provider, with faults in turn");
 
+        assert!(calls >= (warm + done) / 500, "only {calls} calls could fail");
         assert!(after.threads <= before.threads + 8, "threads: {before:?} {after:?}");
         assert!(after.descriptors <= before.descriptors + 4, "descriptors: {before:?} {after:?}");
         assert!(after.tasks <= before.tasks + 4, "tasks: {before:?} {after:?}");
