@@ -55,6 +55,31 @@ impl ErrorKind {
         }
     }
 
+    /// What a status of HTTP says where the service says no more. Not 404: anybody's page would make every secret vanish.
+    #[cfg(any(feature = "aws", feature = "databricks", feature = "gcp", feature = "kubernetes"))]
+    pub(super) fn of_http_status(status: u16) -> Option<Self> {
+        match status {
+            401 => Some(Self::CredentialsRejected),
+            403 => Some(Self::Denied),
+            408 => Some(Self::TimedOut),
+            429 => Some(Self::Throttled),
+            300..=399 | 500..=599 => Some(Self::Unreachable),
+            _ => None,
+        }
+    }
+
+    /// Are there no credentials for us in a file, or could nobody have looked just now (no descriptors, a disk that
+    /// fails)? Only the first is a refusal; the second passes, and the last good value may be served until then.
+    #[cfg(any(feature = "local", feature = "rest", feature = "gcp"))]
+    pub(super) fn of_unreadable_credentials(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        match error.kind() {
+            NotFound | PermissionDenied | NotADirectory | IsADirectory | InvalidInput => Self::CredentialsRejected,
+            _ if error.raw_os_error() == Some(libc::ELOOP) => Self::CredentialsRejected,
+            _ => Self::Unreachable,
+        }
+    }
+
     /// May the last good value be served instead, within `max_stale`? Never after a refusal: revoked
     /// means revoked, deleted means deleted, and an answer we cannot read is not silence. That this host
     /// is short of memory says nothing about the value.

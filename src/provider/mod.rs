@@ -43,6 +43,8 @@ pub mod registry;
 mod regular_file;
 #[cfg(any(feature = "rest", feature = "gcp"))]
 mod rest;
+#[cfg(any(feature = "rest", feature = "aws", feature = "gcp"))]
+mod text;
 #[cfg(feature = "vault")]
 pub mod vault;
 

@@ -5,6 +5,21 @@ use std::fmt::Write;
 use super::rates::{Before, hit_rate};
 use crate::control::{AgeStatus, ScopeStatus, Status};
 
+/// A count of a scope, and what it counts.
+type Count = (fn(&ScopeStatus) -> u64, &'static str);
+
+const READS: &[Count] = &[
+    (|scope| scope.reads.hit, "from memory"),
+    (|scope| scope.reads.miss, "fetched"),
+    (|scope| scope.reads.stale, "stale"),
+];
+const CALLS: &[Count] = &[
+    (|scope| scope.calls.list, "list"),
+    (|scope| scope.calls.look, "look"),
+    (|scope| scope.calls.fetch, "fetch"),
+    (|scope| scope.calls.iam, "about permissions"),
+];
+
 /// With how fast counts have grown since an earlier look.
 pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     let mut text = String::new();
@@ -55,35 +70,17 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
         None => "",
     };
     let _ = writeln!(text, "{} ({}){identity}: {health}last answer {answered}", scope.name, scope.provider);
-    let reads = &scope.reads;
-    let share = hit_rate(reads.hit, reads.miss.saturating_add(reads.stale));
+    // Each count with how it has grown.
+    let row = |counts: &[Count]| -> Vec<String> {
+        let shown = |(count, what): &Count| format!("{} {what}{}", count(scope), grown(*count));
+        counts.iter().map(shown).collect()
+    };
+    let share = hit_rate(scope.reads.hit, scope.reads.miss.saturating_add(scope.reads.stale));
     let share = share.map_or_else(String::new, |percent| format!("; {percent:.1}% of all fresh from memory"));
-    let _ = writeln!(
-        text,
-        "  reads: {} from memory{}, {} fetched{}, {} stale{}{share}",
-        reads.hit,
-        grown(|scope| scope.reads.hit),
-        reads.miss,
-        grown(|scope| scope.reads.miss),
-        reads.stale,
-        grown(|scope| scope.reads.stale),
-    );
-    let calls = &scope.calls;
-    let _ = writeln!(
-        text,
-        "  calls: {} list{}, {} look{}, {} fetch{}, {} about permissions{}; {} errors{}{}",
-        calls.list,
-        grown(|scope| scope.calls.list),
-        calls.look,
-        grown(|scope| scope.calls.look),
-        calls.fetch,
-        grown(|scope| scope.calls.fetch),
-        calls.iam,
-        grown(|scope| scope.calls.iam),
-        calls.errors,
-        grown(|scope| scope.calls.errors),
-        calls.mean_ms.map_or_else(String::new, |mean| format!("; {mean:.1} ms each")),
-    );
+    let _ = writeln!(text, "  reads: {}{share}", row(READS).join(", "));
+    let (calls, errors) = (row(CALLS).join(", "), row(&[(|scope| scope.calls.errors, "errors")]).join(""));
+    let each = scope.calls.mean_ms.map_or_else(String::new, |mean| format!("; {mean:.1} ms each"));
+    let _ = writeln!(text, "  calls: {calls}; {errors}{each}");
     if !scope.failures.is_empty() {
         let failures: Vec<String> = scope.failures.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let _ = writeln!(text, "  failed: {}", escaped(&failures.join(", ")));

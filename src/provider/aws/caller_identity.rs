@@ -30,7 +30,7 @@ pub async fn prove(region: Option<&str>, extra: Option<(&str, &str)>, deadline: 
     let credentials = tokio::time::timeout(deadline.mul_f64(0.9), provider.provide_credentials())
         .await
         .map_err(|_| Error::new(ErrorKind::TimedOut, "AWS credentials: none within the timeout"))?
-        .map_err(|error| rejected(&super::error::clean(&error.to_string())))?;
+        .map_err(|error| rejected(&crate::provider::text::clean(&error.to_string())))?;
     let host = host(region);
     let url = format!("https://{host}/");
     let mut headers = vec![("host".to_owned(), host), ("content-type".to_owned(), FORM.to_owned())];

@@ -17,10 +17,8 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::ErrorMetadata;
 
 use super::body_limit::BodyError;
+use crate::provider::text::{Cause, chain, clean, reasons};
 use crate::provider::{Error, ErrorKind};
-
-/// The longest text taken from elsewhere, in characters.
-const LONGEST_TEXT: usize = 400;
 
 /// The SDK has only a text for credentials that took too long.
 const IDENTITY_TIMEOUT: &str = "identity resolver timed out";
@@ -53,14 +51,14 @@ where
                 Some(body @ BodyError::Broken(_)) => Error::new(ErrorKind::Unreachable, format!("{call}: {body}{id}")),
                 None => {
                     let status = context.raw().status().as_u16();
-                    let kind = kind_of_status(status).unwrap_or(ErrorKind::Malformed);
+                    let kind = ErrorKind::of_http_status(status).unwrap_or(ErrorKind::Malformed);
                     answered(call, kind, None, None, Some(status), error.request_id())
                 }
             }
         }
         SdkError::TimeoutError(_) => Error::new(ErrorKind::TimedOut, format!("{call}: no answer within the timeout")),
         SdkError::DispatchFailure(context) => {
-            let why = reasons(error);
+            let why = reasons_below(error);
             if why.contains(IDENTITY_TIMEOUT) {
                 return Error::new(ErrorKind::TimedOut, format!("{call}: no AWS credentials within the timeout"));
             }
@@ -72,7 +70,7 @@ where
             Error::new(kind, format!("{call}: no answer: {why}"))
         }
         SdkError::ConstructionFailure(_) => {
-            Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {}", reasons(error)))
+            Error::new(ErrorKind::Malformed, format!("{call}: the request cannot be made: {}", reasons_below(error)))
         }
         // The SDK's enum is open; whatever it adds is not known to be an outage.
         _ => Error::new(ErrorKind::Malformed, format!("{call}: failed in a way this hushfs does not know")),
@@ -88,7 +86,7 @@ pub(super) fn from_batch_item(call: &str, code: Option<&str>, message: Option<&s
 fn from_credentials(call: &str, error: &CredentialsError) -> Error {
     let (kind, why) = match chain(error).find_map(from_sts) {
         Some(sts) => (sts.kind, sts.detail),
-        None => (kind_of_credentials(error), join(chain(error))),
+        None => (kind_of_credentials(error), reasons(chain(error))),
     };
     if kind.is_outage() {
         return Error::new(kind, format!("{call}: AWS credentials cannot be had now: {why}"));
@@ -141,7 +139,7 @@ fn kind_of_answer(code: Option<&str>, message: Option<&str>, status: u16) -> Err
         Some("ValidationException" | "InvalidParameterException") if says("invalid name") => ErrorKind::NotFound,
         // Parameter Store's names cannot start with aws or ssm.
         Some("ValidationException") if says("can't be prefixed") => ErrorKind::NotFound,
-        _ => code.and_then(kind_of_code).or_else(|| kind_of_status(status)).unwrap_or(ErrorKind::Malformed),
+        _ => code.and_then(kind_of_code).or_else(|| ErrorKind::of_http_status(status)).unwrap_or(ErrorKind::Malformed),
     }
 }
 
@@ -216,18 +214,6 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
     })
 }
 
-/// What a status says where no known code does.
-fn kind_of_status(status: u16) -> Option<ErrorKind> {
-    match status {
-        401 => Some(ErrorKind::CredentialsRejected),
-        403 => Some(ErrorKind::Denied),
-        408 => Some(ErrorKind::TimedOut),
-        429 => Some(ErrorKind::Throttled),
-        500..=599 => Some(ErrorKind::Unreachable),
-        _ => None,
-    }
-}
-
 fn answered(
     call: &str,
     kind: ErrorKind,
@@ -260,35 +246,9 @@ fn retry_after(response: &Response) -> Option<Duration> {
     seconds.or_else(|| number("x-amz-retry-after").map(|n| Duration::from_millis(n.into())))
 }
 
-type Cause<'a> = &'a (dyn StdError + 'static);
-
-fn chain(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
-    fn below<'a>(cause: &Cause<'a>) -> Option<Cause<'a>> {
-        (*cause).source()
-    }
-    std::iter::successors(Some(error), below)
-}
-
 /// The reasons below an SDK error whose own text says only which stage failed.
-fn reasons(error: Cause<'_>) -> String {
-    join(chain(error).skip(1))
-}
-
-fn join<'a>(causes: impl Iterator<Item = Cause<'a>>) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for cause in causes {
-        let text = cause.to_string();
-        // Wrappers often repeat what they wrap.
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    clean(&texts.join(": "))
-}
-
-/// One line of bounded length, whatever the other side sent.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+fn reasons_below(error: Cause<'_>) -> String {
+    reasons(chain(error).skip(1))
 }
 
 #[cfg(test)]

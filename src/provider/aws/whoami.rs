@@ -1,8 +1,8 @@
 //! Who AWS takes us for.
 
 use super::connection::{Connection, Service};
-use super::error::clean;
 use super::session::Session;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind};
 
 /// Asks, every time.

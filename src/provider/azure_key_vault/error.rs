@@ -11,7 +11,8 @@ use azure_core::http::RawResponse;
 use azure_core::http::headers::HeaderName;
 use serde::Deserialize;
 
-use crate::provider::rest::{Reply, clean, object, reasons};
+use crate::provider::rest::{Reply, clean, object};
+use crate::provider::text::{chain, reasons};
 use crate::provider::{Error, ErrorKind};
 
 /// Why `call` (such as ``GetSecret of `db` ``) failed.
@@ -25,7 +26,7 @@ pub(super) fn from_call(call: &str, error: &AzureError) -> Error {
         }
         AzureKind::Credential => from_credential(call, error),
         AzureKind::Connection | AzureKind::Io => {
-            Error::new(ErrorKind::Unreachable, format!("{call}: no answer: {}", reasons(error)))
+            Error::new(ErrorKind::Unreachable, format!("{call}: no answer: {}", reasons(chain(error))))
         }
         AzureKind::DataConversion => not_understood(call),
         AzureKind::Other if error.source().is_none() => {

@@ -26,7 +26,8 @@ mod whoami;
 
 use std::time::Duration;
 
-use super::{Answer, Error, ErrorKind, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
+use super::rest::within;
+use super::{Answer, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
 use crate::config::AzureKeyVaultSettings;
 
 /// One vault, below one prefix.
@@ -66,11 +67,7 @@ impl AzureKeyVault {
 
     /// `work`, given up when the deadline passes.
     fn in_time<'a, T>(&'a self, work: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
-        Box::pin(async move {
-            tokio::time::timeout(self.shared.deadline, work).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::TimedOut, "Key Vault: no whole answer within the timeout"))
-            })
-        })
+        within(self.shared.deadline, "Key Vault", work)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::credential::Credential;
 use super::transport::{Calls, What};
 use super::{Shared, error, source};
-use crate::provider::rest::{Client, Plan, Stamp, stamp};
+use crate::provider::rest::{Client, Plan, Stamp, are_what_they_were};
 use crate::provider::{Error, ErrorKind};
 
 /// Room for a page of a listing, and for a token.
@@ -32,24 +32,14 @@ pub(super) struct Session {
     has_answered: AtomicBool,
 }
 
-impl Session {
-    /// Is it still what its files say? A file that has gone takes nothing away from a token.
-    async fn is_of_its_files(&self) -> bool {
-        for (path, then) in &self.files {
-            if stamp(path).await.is_some_and(|now| now != *then) {
-                return false;
-            }
-        }
-        true
-    }
-}
+impl Session {}
 
 impl Sessions {
     /// The client in use, made now if there is none; all who ask meanwhile wait for that one.
     async fn get(&self, shared: &Shared) -> Result<Arc<Session>, Error> {
         let mut current = self.0.lock().await;
         if let Some(session) = &*current
-            && session.is_of_its_files().await
+            && are_what_they_were(&session.files).await
         {
             return Ok(Arc::clone(session));
         }

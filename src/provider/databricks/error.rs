@@ -19,7 +19,7 @@ pub(super) fn from_reply(call: &str, reply: &Reply) -> Error {
     let complaint = complaint(reply);
     let kind = match &complaint {
         Some(complaint) => kind_of(complaint, reply.status),
-        None => kind_of_status(reply.status).unwrap_or(ErrorKind::Malformed),
+        None => ErrorKind::of_http_status(reply.status).unwrap_or(ErrorKind::Malformed),
     };
     let mut text = format!("{call}: Databricks answered HTTP {}", reply.status);
     match (&complaint, reply.status) {
@@ -98,7 +98,7 @@ fn kind_of(complaint: &Complaint, status: u16) -> ErrorKind {
     }
     kind_of_code(&complaint.code)
         // A missing path of the API is no missing secret.
-        .or_else(|| kind_of_status(status))
+        .or_else(|| ErrorKind::of_http_status(status))
         .unwrap_or(ErrorKind::Malformed)
 }
 
@@ -130,18 +130,6 @@ fn kind_of_code(code: &str) -> Option<ErrorKind> {
         | "NOT_IMPLEMENTED" => ErrorKind::Malformed,
         _ => return None,
     })
-}
-
-/// What a status says where no known code does. Not 404: anybody's page would make every secret vanish.
-fn kind_of_status(status: u16) -> Option<ErrorKind> {
-    match status {
-        401 => Some(ErrorKind::CredentialsRejected),
-        403 => Some(ErrorKind::Denied),
-        408 => Some(ErrorKind::TimedOut),
-        429 => Some(ErrorKind::Throttled),
-        300..=399 | 500..=599 => Some(ErrorKind::Unreachable),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ mod whoami;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
+use super::rest::within;
+use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, DatabricksSettings};
 
@@ -69,11 +70,7 @@ impl Databricks {
 
     /// `work`, given up when the deadline passes.
     fn in_time<'a, T>(&'a self, work: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
-        Box::pin(async move {
-            tokio::time::timeout(self.shared.deadline, work).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::TimedOut, "Databricks: no whole answer within the timeout"))
-            })
-        })
+        within(self.shared.deadline, "Databricks", work)
     }
 }
 

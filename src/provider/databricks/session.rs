@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::auth::{self, Credential};
 use super::{Shared, error};
-use crate::provider::rest::{Client, Plan, Reply, Stamp, as_word, clean, object, stamp};
+use crate::provider::rest::{Client, Plan, Reply, Stamp, are_what_they_were, as_word, clean, object};
 use crate::provider::{Error, ErrorKind};
 use crate::secret::Secret;
 
@@ -60,16 +60,6 @@ struct Life {
 }
 
 impl Session {
-    /// Is it still what its files say? A file that has gone takes nothing away from the token.
-    async fn is_of_its_files(&self) -> bool {
-        for (path, then) in &self.files {
-            if stamp(path).await.is_some_and(|now| now != *then) {
-                return false;
-            }
-        }
-        true
-    }
-
     fn is_fresh(&self) -> bool {
         self.life.as_ref().is_none_or(|life| Instant::now() < life.due)
     }
@@ -191,7 +181,7 @@ async fn log_in(shared: &Shared, ended_before: u64) -> Result<Arc<Session>, Erro
 impl Sessions {
     async fn fresh(&self) -> Option<Arc<Session>> {
         let session = lock(&self.current).clone().filter(|session| session.is_fresh())?;
-        session.is_of_its_files().await.then_some(session)
+        are_what_they_were(&session.files).await.then_some(session)
     }
 
     /// The old token does while there is no way to get another.

@@ -4,7 +4,6 @@
 //! reasons down its chain. Never the answer itself, nor its `Debug` form, nor a parser's opinion of it: each may
 //! quote a value or a token.
 
-use std::error::Error as StdError;
 use std::time::Duration;
 
 use google_cloud_auth::build_errors::Error as CredentialsBuilderError;
@@ -13,10 +12,8 @@ use google_cloud_gax::client_builder::Error as BuilderError;
 use google_cloud_gax::error::Error as CallError;
 use google_cloud_gax::error::rpc::{Code, Status, StatusDetails};
 
+use crate::provider::text::{Cause, chain, clean, reasons};
 use crate::provider::{Error, ErrorKind};
-
-/// The longest text taken from elsewhere, in characters.
-const LONGEST_TEXT: usize = 400;
 
 /// Why `call` (such as ``AccessSecretVersion of `db`, version `latest` ``) failed.
 pub(super) fn from_call(call: &str, error: &CallError) -> Error {
@@ -31,7 +28,7 @@ pub(super) fn from_call(call: &str, error: &CallError) -> Error {
         return answered;
     }
     if let Some(status) = error.http_status_code() {
-        let kind = kind_of_http(status).unwrap_or(ErrorKind::Malformed);
+        let kind = ErrorKind::of_http_status(status).unwrap_or(ErrorKind::Malformed);
         let text = match status {
             300..=399 => {
                 format!("{call}: HTTP {status}, it sends us elsewhere, where we do not follow; see endpoint_url")
@@ -46,7 +43,7 @@ pub(super) fn from_call(call: &str, error: &CallError) -> Error {
         return Error::new(ErrorKind::TimedOut, format!("{call}: no answer within the timeout"));
     }
     if error.is_connect() || error.is_io() || error.is_transport() {
-        return Error::new(ErrorKind::Unreachable, format!("{call}: no answer: {}", reasons(error)));
+        return Error::new(ErrorKind::Unreachable, format!("{call}: no answer: {}", reasons_below(error)));
     }
     if error.is_deserialization() {
         return Error::new(ErrorKind::Malformed, format!("{call}: the answer cannot be understood"));
@@ -95,18 +92,6 @@ fn is_about_a_state(message: &str) -> bool {
     ["DISABLED STATE", "DESTROYED STATE", "STATE: DISABLED", "STATE: DESTROYED"].iter().any(|it| upper.contains(it))
 }
 
-/// What a status says where the service does not.
-fn kind_of_http(status: u16) -> Option<ErrorKind> {
-    match status {
-        401 => Some(ErrorKind::CredentialsRejected),
-        403 => Some(ErrorKind::Denied),
-        408 => Some(ErrorKind::TimedOut),
-        429 => Some(ErrorKind::Throttled),
-        300..=399 | 500..=599 => Some(ErrorKind::Unreachable),
-        _ => None,
-    }
-}
-
 fn retry_info(status: &Status) -> Option<Duration> {
     let delay = status.details.iter().find_map(|detail| match detail {
         StatusDetails::RetryInfo(info) => info.retry_delay,
@@ -134,7 +119,7 @@ pub(super) fn from_credentials(error: &CredentialsError) -> Error {
 
 fn kind_of_credentials(error: &CredentialsError) -> ErrorKind {
     let status = chain(error).filter_map(|it| it.downcast_ref::<CallError>()).find_map(CallError::http_status_code);
-    let outage = status.and_then(kind_of_http).filter(|kind| kind.is_outage());
+    let outage = status.and_then(ErrorKind::of_http_status).filter(|kind| kind.is_outage());
     let lost = chain(error).filter_map(|it| it.downcast_ref::<CallError>()).any(|it| it.is_timeout());
     match outage {
         Some(kind) => kind,
@@ -213,34 +198,13 @@ pub(super) fn from_builder(error: &BuilderError) -> Error {
         let text = "the credentials are of another universe domain than Google Cloud's";
         return Error::new(ErrorKind::CredentialsRejected, text);
     }
-    let text = format!("the client cannot be made: {}; see endpoint_url", reasons(error));
+    let text = format!("the client cannot be made: {}; see endpoint_url", reasons_below(error));
     Error::new(ErrorKind::Malformed, text)
 }
 
-type Cause<'a> = &'a (dyn StdError + 'static);
-
-fn chain(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
-    fn below<'a>(cause: &Cause<'a>) -> Option<Cause<'a>> {
-        (*cause).source()
-    }
-    std::iter::successors(Some(error), below)
-}
-
 /// The reasons below an error whose own text repeats only the first of them.
-fn reasons(error: Cause<'_>) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for cause in chain(error).skip(1) {
-        let text = cause.to_string();
-        if !texts.iter().any(|known| known.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    clean(&texts.join(": "))
-}
-
-/// One line of bounded length, whatever the other side sent.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect()
+fn reasons_below(error: Cause<'_>) -> String {
+    reasons(chain(error).skip(1))
 }
 
 #[cfg(test)]

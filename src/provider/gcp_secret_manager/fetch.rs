@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 use google_cloud_gax::error::rpc::Code;
 use google_cloud_secretmanager_v1::model::AccessSecretVersionResponse;
 
-use super::error::clean;
 use super::names::{self, SecretId};
 use super::{Shared, client, previous};
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
 use crate::secret::Secret;
 

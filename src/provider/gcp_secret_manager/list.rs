@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use google_cloud_secretmanager_v1::model::Secret;
 
 use super::known::About;
-use super::{Shared, client, error, names};
+use super::{Shared, client, names};
 use crate::provider::pages::Pages;
+use crate::provider::text::clean;
 use crate::provider::{Error, Listed, Listing, SecretName};
 
 const CALL: &str = "ListSecrets";
@@ -44,7 +45,7 @@ pub(super) async fn list(shared: &Shared) -> Result<Listing, Error> {
 
 fn add(secret: Secret, prefix: &str, listing: &mut Listing, known: &mut HashMap<String, About>) {
     let Some(id) = names::id_in(&secret.name) else {
-        listing.left_out.push((error::clean(&secret.name), "its name is not that of a secret".into()));
+        listing.left_out.push((clean(&secret.name), "its name is not that of a secret".into()));
         return;
     };
     let Some(name) = id.strip_prefix(prefix) else { return };

@@ -24,6 +24,7 @@ mod whoami;
 
 use std::time::Duration;
 
+use super::text::clean;
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector};
 use crate::config::{ActsAs, GcpSecretManagerSettings};
@@ -102,7 +103,7 @@ impl Provider for GcpSecretManager {
 
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         Box::pin(async move {
-            let what = format!("GetSecret of `{}`", error::clean(name.as_str()));
+            let what = format!("GetSecret of `{}`", clean(name.as_str()));
             self.in_time(&what, look::look(&self.shared, name)).await
         })
     }
@@ -110,7 +111,7 @@ impl Provider for GcpSecretManager {
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
         Box::pin(async move {
             let started = tokio::time::Instant::now();
-            let what = format!("AccessSecretVersion of `{}`", error::clean(name.as_str()));
+            let what = format!("AccessSecretVersion of `{}`", clean(name.as_str()));
             let fetched = self.in_time(&what, fetch::fetch(&self.shared, name, version)).await?;
             let left = self.shared.deadline.saturating_sub(started.elapsed());
             Ok(fetch::with_time(&self.shared, fetched, left).await)

@@ -1,6 +1,6 @@
 //! Between a scope's names and Secret Manager's.
 
-use super::error::clean;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// The longest id of a secret.

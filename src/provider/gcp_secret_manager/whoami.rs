@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::error::clean;
 use super::{Shared, credentials};
 use crate::config::GcpAuth;
 use crate::provider::Error;
 use crate::provider::rest::{Openness, whole};
+use crate::provider::text::clean;
 
 /// Needs credentials that are there: a token can be had, or the answer is why not.
 pub(super) async fn whoami(shared: &Shared) -> Result<String, Error> {

@@ -105,16 +105,10 @@ fn kind_of_reason(text: &str) -> Option<ErrorKind> {
     })
 }
 
-/// What a code says where no known reason does. Not 404: anybody's page would make every secret vanish.
+/// What a code says where no known reason does.
 fn kind_of_code(code: u16) -> Option<ErrorKind> {
-    match code {
-        401 => Some(ErrorKind::CredentialsRejected),
-        403 => Some(ErrorKind::Denied),
-        408 => Some(ErrorKind::TimedOut),
-        429 => Some(ErrorKind::Throttled),
-        300..=399 | 410 | 500..=599 => Some(ErrorKind::Unreachable),
-        _ => None,
-    }
+    // A page of a listing that is not kept any more.
+    if code == 410 { Some(ErrorKind::Unreachable) } else { ErrorKind::of_http_status(code) }
 }
 
 #[cfg(test)]

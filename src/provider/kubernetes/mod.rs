@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use kube::core::Selector;
 
-use super::{Acting, Answer, Change, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
+use super::rest::within;
+use super::{Acting, Answer, Change, Error, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, KubernetesKind, KubernetesSettings};
 
@@ -89,11 +90,7 @@ impl Kubernetes {
 
     /// `work`, given up when the deadline passes.
     fn in_time<'a, T>(&'a self, work: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
-        Box::pin(async move {
-            tokio::time::timeout(self.shared.deadline, work).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::TimedOut, "Kubernetes: no whole answer within the timeout"))
-            })
-        })
+        within(self.shared.deadline, "Kubernetes", work)
     }
 }
 

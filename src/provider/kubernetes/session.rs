@@ -8,7 +8,7 @@ use kube::core::Request;
 
 use super::cluster::{self, Cluster};
 use super::{Shared, error};
-use crate::provider::rest::{Client, Plan, Reply, Stream, clean, stamp};
+use crate::provider::rest::{Client, Plan, Reply, Stream, are_what_they_were, clean};
 use crate::provider::{Error, ErrorKind};
 
 /// Room for a page of a listing, whatever annotations its objects have.
@@ -91,16 +91,6 @@ impl Session {
         }
         reply
     }
-
-    /// Is it still what its files say? A file that has gone takes nothing away.
-    async fn is_of_its_files(&self) -> bool {
-        for (path, then) in &self.cluster.files {
-            if stamp(path).await.is_some_and(|now| now != *then) {
-                return false;
-            }
-        }
-        true
-    }
 }
 
 /// Asks; a reply of any status but a refusal of our credentials is an answer. Where those were refused and there are
@@ -166,7 +156,7 @@ async fn another(shared: &Shared, refused: &Arc<Session>) -> Result<Option<Arc<S
 impl Sessions {
     async fn fresh(&self) -> Option<Arc<Session>> {
         let session = self.current().clone()?;
-        session.is_of_its_files().await.then_some(session)
+        are_what_they_were(&session.cluster.files).await.then_some(session)
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Arc<Session>>> {

@@ -60,18 +60,8 @@ pub fn recipients(path: &Path) -> Result<Vec<String>, Error> {
     Ok(String::from_utf8_lossy(&lines).lines().map(str::to_owned).collect())
 }
 
-/// Is there no identity for us, or could nobody have looked just now (no descriptors, a disk that fails)?
-/// Only the first is a refusal; the second passes, and the last good value may be served until then.
 fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound
-        | std::io::ErrorKind::PermissionDenied
-        | std::io::ErrorKind::NotADirectory
-        | std::io::ErrorKind::IsADirectory
-        | std::io::ErrorKind::InvalidInput => ErrorKind::CredentialsRejected,
-        _ if error.raw_os_error() == Some(libc::ELOOP) => ErrorKind::CredentialsRejected,
-        _ => ErrorKind::Unreachable,
-    };
+    let kind = ErrorKind::of_unreadable_credentials(error);
     Error::new(kind, format!("the identity file {} cannot be {what}: {error}", path.display()))
 }
 

@@ -12,8 +12,8 @@ use reqwest::header::{self, HeaderName};
 use reqwest::{Certificate, Identity, Request};
 use zeroize::Zeroizing;
 
-use super::text::reasons;
 use super::trouble::Trouble;
+use crate::provider::text::{chain, reasons};
 use crate::provider::{Error, ErrorKind, regular_file};
 
 /// An idle connection keeps a buffer with the last answer, so idle ones go soon.
@@ -144,7 +144,7 @@ impl Plan {
             builder = builder.identity(identity);
         }
         let http = builder.build().map_err(|error| {
-            Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {}", reasons(&error.without_url())))
+            Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {}", reasons(chain(&error.without_url()))))
         })?;
         Ok(Client { http, deadline: self.deadline, limit: self.limit })
     }

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+#[cfg(any(feature = "azure", feature = "databricks", feature = "kubernetes"))]
+use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
@@ -49,6 +51,17 @@ pub async fn stamp(path: &Path) -> Option<Stamp> {
     looked?.ok().map(|metadata| Stamp::of(&metadata))
 }
 
+/// Is what came from these files still what they say? A file that has gone takes nothing away.
+#[cfg(any(feature = "azure", feature = "databricks", feature = "kubernetes"))]
+pub async fn are_what_they_were(files: &[(PathBuf, Stamp)]) -> bool {
+    for (path, then) in files {
+        if stamp(path).await.is_some_and(|now| now != *then) {
+            return false;
+        }
+    }
+    true
+}
+
 /// A token or an id: one line of visible ASCII. `what` names the file in errors, such as `token_file`.
 pub async fn word(what: &'static str, path: &Path, openness: Openness) -> Result<(Secret, Stamp), Error> {
     let (bytes, stamp) = whole(what, path, openness).await?;
@@ -92,17 +105,8 @@ fn read(what: &str, path: &Path, openness: Openness) -> Result<(Zeroizing<Vec<u8
     Ok((bytes, Stamp::of(&metadata)))
 }
 
-/// Are there no credentials for us, or could nobody have looked just now? Only the first is a refusal.
 fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound
-        | std::io::ErrorKind::PermissionDenied
-        | std::io::ErrorKind::NotADirectory
-        | std::io::ErrorKind::IsADirectory
-        | std::io::ErrorKind::InvalidInput => ErrorKind::CredentialsRejected,
-        _ if error.raw_os_error() == Some(libc::ELOOP) => ErrorKind::CredentialsRejected,
-        _ => ErrorKind::Unreachable,
-    };
+    let kind = ErrorKind::of_unreadable_credentials(error);
     Error::new(kind, format!("{what} {} cannot be read: {error}", path.display()))
 }
 

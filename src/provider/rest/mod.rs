@@ -4,12 +4,12 @@
 
 #[cfg(feature = "rest")]
 mod client;
+#[cfg(feature = "rest")]
+mod deadline;
 // Also for who has an SDK that leaves the reading to us.
 mod files;
 #[cfg(feature = "rest")]
 mod object;
-#[cfg(feature = "rest")]
-mod text;
 #[cfg(any(feature = "databricks", feature = "kubernetes"))]
 mod together;
 #[cfg(feature = "rest")]
@@ -20,15 +20,18 @@ pub use client::Stream;
 #[cfg(feature = "rest")]
 pub use client::{Client, Plan, Reply};
 #[cfg(feature = "rest")]
+pub use deadline::within;
+#[cfg(feature = "rest")]
 pub use files::Stamp;
+#[cfg(any(feature = "azure", feature = "databricks", feature = "kubernetes"))]
+pub use files::are_what_they_were;
 #[cfg(any(feature = "databricks", feature = "kubernetes", feature = "vault"))]
 pub use files::as_word;
 pub use files::{Openness, stamp, whole, word};
 #[cfg(feature = "rest")]
 pub use object::object;
-#[cfg(feature = "rest")]
-pub use text::clean;
-#[cfg(feature = "azure")]
-pub use text::reasons;
 #[cfg(any(feature = "databricks", feature = "kubernetes"))]
 pub use together::together;
+
+#[cfg(feature = "rest")]
+pub use super::text::clean;

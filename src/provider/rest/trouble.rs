@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::reasons;
+use crate::provider::text::{chain, reasons};
 use crate::provider::{Error, ErrorKind};
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut => f.write_str("no answer within the timeout"),
-            Self::NoAnswer(error) => write!(f, "no answer: {}", reasons(error)),
+            Self::NoAnswer(error) => write!(f, "no answer: {}", reasons(chain(error))),
             Self::Broken => f.write_str("the connection broke in the middle of the answer"),
             Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
         }

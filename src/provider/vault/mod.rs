@@ -30,7 +30,8 @@ mod whoami;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
+use super::rest::within;
+use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider};
 use super::{SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, KvVersion, VaultEngine, VaultSettings};
 
@@ -92,12 +93,7 @@ impl Vault {
 
     /// `work`, given up when the deadline passes.
     fn in_time<'a, T>(&'a self, work: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
-        Box::pin(async move {
-            tokio::time::timeout(self.shared.deadline, work).await.unwrap_or_else(|_| {
-                let text = format!("{}: no answer within the timeout", self.shared.settings.address);
-                Err(Error::new(ErrorKind::TimedOut, text))
-            })
-        })
+        within(self.shared.deadline, &self.shared.settings.address, work)
     }
 }
 

@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::connection::{Connection, Service};
-use super::super::error::clean;
 use super::super::session::Session;
 use super::answer::Evaluation;
 use super::context::{Entry, Reads};
 use super::request::{Question, Simulate};
 use super::{About, Action};
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind};
 
 /// Secrets in a question.

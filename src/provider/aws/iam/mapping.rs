@@ -3,8 +3,8 @@
 //! A no that is none takes a file away from somebody who may read it; so where IAM did not see everything
 //! that decides, it is unknown.
 
-use super::super::error::clean;
 use super::answer::Evaluation;
+use crate::provider::text::clean;
 use crate::provider::{Known, Permission};
 
 /// Has what is read a policy of its own? IAM leaves that out where it simulates a role.

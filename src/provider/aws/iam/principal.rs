@@ -1,6 +1,6 @@
 //! Whose policies IAM is asked about.
 
-use super::super::error::clean;
+use crate::provider::text::clean;
 
 /// A user or a role, by an ARN that IAM can simulate.
 #[derive(Debug, Clone, PartialEq, Eq)]

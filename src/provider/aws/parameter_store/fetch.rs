@@ -11,8 +11,8 @@ use super::names::{FullName, Spelled};
 use super::version::{self, Named};
 use super::{Shared, batch, reference};
 use crate::provider::aws::batch::current as alone_or_with_others;
-use crate::provider::aws::error::clean;
 use crate::provider::pages::Pages;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, Fetched, SecretName, VersionSelector};
 
 /// As many parameters as GetParametersByPath gives at a time.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::provider::aws::error::clean;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// The longest name that Parameter Store takes, in characters.

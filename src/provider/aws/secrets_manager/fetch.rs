@@ -9,9 +9,9 @@ use aws_sdk_secretsmanager::primitives::{Blob, DateTime};
 use aws_sdk_secretsmanager::types::SecretValueEntry;
 
 use super::super::batch;
-use super::super::error::clean;
 use super::Shared;
 use super::names::FullName;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
 use crate::secret::Secret;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::error::clean;
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// The longest name that Secrets Manager takes, in characters.

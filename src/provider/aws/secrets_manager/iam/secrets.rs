@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::super::error::clean;
 use super::super::super::spread::spread;
 use super::super::names::FullName;
 use super::super::{Shared, known};
 use super::{About, ResourcePolicy};
+use crate::provider::text::clean;
 use crate::provider::{Error, ErrorKind, SecretName};
 
 /// Each secret's ARN and tags, or why they cannot be had.

@@ -10,17 +10,24 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
-/// The reasons down an error's chain.
-pub fn reasons(error: &(dyn StdError + 'static)) -> String {
+pub type Cause<'a> = &'a (dyn StdError + 'static);
+
+/// An error, what it came from, and so on.
+pub fn chain(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
+    fn below<'a>(cause: &Cause<'a>) -> Option<Cause<'a>> {
+        (*cause).source()
+    }
+    std::iter::successors(Some(error), below)
+}
+
+/// What each of them says, but for what another has said already: wrappers often repeat what they wrap.
+pub fn reasons<'a>(causes: impl Iterator<Item = Cause<'a>>) -> String {
     let mut texts: Vec<String> = Vec::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Wrappers often repeat what they wrap.
+    for cause in causes {
+        let text = cause.to_string();
         if !texts.iter().any(|known| known.contains(&text)) {
             texts.push(text);
         }
-        cause = error.source();
     }
     clean(&texts.join(": "))
 }
