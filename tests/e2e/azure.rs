@@ -1,37 +1,20 @@
-//! The main job on Azure Key Vault: what is read, what a refusal says, and how the environment is used.
+//! The main job on Azure Key Vault: what is read, and what a refusal says.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
-
-use serde_json::Value;
+use std::process::Command;
 
 use crate::support::azure::{CLIENT, KeyVault, SECRET, TENANT};
-use crate::support::connect_proxy::ConnectProxy;
 use crate::support::daemon::{Daemon, HUSHFS, Place, errno_of_reading, xattr};
-use crate::support::own_process::is_of_a_cloud;
+use crate::support::session::Session;
 
 fn text(path: &Path) -> String {
     String::from_utf8(fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
 }
 
-/// With these variables, and no others that name a cloud or a proxy.
-fn with(mut command: Command, place: &Place, variables: &[(&str, &str)]) -> Command {
-    for (name, _) in std::env::vars_os() {
-        if is_of_a_cloud(&name.to_string_lossy()) {
-            command.env_remove(&name);
-        }
-    }
-    command.env("HOME", place.path()).envs(variables.iter().copied());
-    command
-}
-
 /// A scope with the application's secret in a file.
 fn scope(place: &Place, vault: &KeyVault, more: &str) -> String {
-    let file = place.path().join("client-secret");
-    fs::write(&file, SECRET).unwrap();
-    fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    let file = place.private("client-secret", SECRET);
     let url = vault.url();
     format!(
         "[scopes.azure]\nprovider = \"azure-key-vault\"\nvault_url = {url:?}\nca_file = {:?}\n\
@@ -42,8 +25,7 @@ fn scope(place: &Place, vault: &KeyVault, more: &str) -> String {
 }
 
 fn mount<'a>(place: &'a Place, configuration: &str) -> Daemon<'a> {
-    place.configure(configuration);
-    place.start(with(place.hushfs(&["mount"]), place, &[]))
+    Session::new(place).mount(configuration)
 }
 
 #[test]
@@ -98,39 +80,14 @@ fn secrets_are_directories_with_their_keys_versions_and_tags() {
     assert!(!log.contains("$ecret") && !log.contains(SECRET) && !log.contains("marked"), "{log}");
 }
 
-/// `hushfs check --online --json` with these variables: what it finds of the one scope.
-fn check(place: &Place, configuration: &str, variables: &[(&str, &str)]) -> Value {
-    place.configure(configuration);
-    let mut command = with(place.hushfs(&["check", "--online", "--json"]), place, variables);
-    let Output { stdout, stderr, .. } = command.output().expect("hushfs runs");
-    let found: Value = serde_json::from_slice(&stdout).unwrap_or_else(|_| {
-        panic!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    });
-    found["online"][0].clone()
-}
-
 #[test]
 fn check_online_says_who_we_are_and_what_is_wrong_with_the_credentials() {
     let (place, vault) = (Place::new(), KeyVault::start());
     vault.put("db", "value");
     let configuration = scope(&place, &vault, "");
-    let says = check(&place, &configuration, &[]).to_string();
+    let says = Session::new(&place).check(&configuration).1.to_string();
     assert!(says.contains(&format!("application {CLIENT}")) && says.contains(TENANT), "{says}");
     vault.set_client_secret("another");
-    let says = check(&place, &configuration, &[]).to_string();
+    let says = Session::new(&place).check(&configuration).1.to_string();
     assert!(says.contains("AADSTS7000215") && !says.contains(SECRET), "{says}");
-}
-
-#[test]
-fn https_goes_through_the_proxy_of_the_environment_unless_it_is_excepted() {
-    let (place, vault, proxy) = (Place::new(), KeyVault::start(), ConnectProxy::start());
-    let configuration = scope(&place, &vault, "");
-    let url = proxy.url();
-    let variables = [("HTTPS_PROXY", url.as_str())];
-    assert!(check(&place, &configuration, &variables).to_string().contains(CLIENT));
-    let through = proxy.connections();
-    assert!(through > 0);
-    let excepted = [&variables[..], &[("NO_PROXY", "127.0.0.1")]].concat();
-    assert!(check(&place, &configuration, &excepted).to_string().contains(CLIENT));
-    assert_eq!(proxy.connections(), through);
 }

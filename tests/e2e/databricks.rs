@@ -2,34 +2,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::connect_proxy::ConnectProxy;
 use crate::support::daemon::{Daemon, HUSHFS, Place, errno_of_reading, xattr};
 use crate::support::databricks::{ADMIN, Workspace};
-use crate::support::own_process::is_of_a_cloud;
-use crate::support::tls::Terminator;
+use crate::support::session::Session;
 
 fn text(path: &Path) -> String {
     String::from_utf8(fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
 }
 
-/// With these variables, and no others that name a cloud or a proxy.
-fn with(mut command: Command, place: &Place, variables: &[(&str, &str)]) -> Command {
-    for (name, _) in std::env::vars_os() {
-        if is_of_a_cloud(&name.to_string_lossy()) {
-            command.env_remove(&name);
-        }
-    }
-    command.env("HOME", place.path()).envs(variables.iter().copied());
-    command
-}
-
 fn mount<'a>(place: &'a Place, configuration: &str, variables: &[(&str, &str)]) -> Daemon<'a> {
-    place.configure(configuration);
-    place.start(with(place.hushfs(&["mount"]), place, variables))
+    Session::new(place).with_all(variables).mount(configuration)
 }
 
 fn scope(host: &str, more: &str) -> String {
@@ -111,13 +97,7 @@ fn a_workspace_that_gives_values_to_notebooks_only_is_eacces_and_the_log_says_wh
 
 /// `hushfs check --online --json` with these variables: what it finds of the one scope.
 fn check(place: &Place, configuration: &str, variables: &[(&str, &str)]) -> Value {
-    place.configure(configuration);
-    let mut command = with(place.hushfs(&["check", "--online", "--json"]), place, variables);
-    let Output { stdout, stderr, .. } = command.output().expect("hushfs runs");
-    let found: Value = serde_json::from_slice(&stdout).unwrap_or_else(|_| {
-        panic!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    });
-    found["online"][0].clone()
+    Session::new(place).with_all(variables).check(configuration).1
 }
 
 #[test]
@@ -155,23 +135,4 @@ fn a_profile_is_chosen_by_the_environment() {
     assert!(check(&place, no_host, &profile("other")).to_string().contains("other-user"));
     let none = check(&place, no_host, &profile("none")).to_string();
     assert!(none.contains("no profile none"), "{none}");
-}
-
-#[test]
-fn https_goes_through_the_proxy_of_the_environment_unless_it_is_excepted() {
-    let (place, workspace, proxy) = (Place::new(), Workspace::start(), ConnectProxy::start());
-    let tls = Terminator::start(workspace.address());
-    let configuration = scope(&tls.url(), &format!("ca_file = {:?}", tls.ca_file()));
-    let (token, url) = (workspace.token(ADMIN), proxy.url());
-    let variables = [("DATABRICKS_TOKEN", token.as_str()), ("HTTPS_PROXY", &url)];
-    assert!(check(&place, &configuration, &variables).to_string().contains(ADMIN));
-    let through = proxy.connections();
-    assert!(through > 0);
-    let excepted = [&variables[..], &[("NO_PROXY", "127.0.0.1")]].concat();
-    assert!(check(&place, &configuration, &excepted).to_string().contains(ADMIN));
-    assert_eq!(proxy.connections(), through);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let dead = [("DATABRICKS_TOKEN", token.as_str()), ("HTTPS_PROXY", &format!("http://{closed}"))];
-    let says = check(&place, &configuration, &dead).to_string();
-    assert!(says.contains("no answer") && !says.contains(&token), "{says}");
 }

@@ -32,10 +32,10 @@ fn refresh(path: &Path) {
 }
 
 /// The kernel's inotify, without a program in between.
-struct Watch(OwnedFd);
+pub struct Watch(OwnedFd);
 
 impl Watch {
-    fn of(paths: &[&Path]) -> Self {
+    pub fn of(paths: &[&Path]) -> Self {
         // SAFETY: no memory is passed; the descriptor is new and ours.
         let watch = unsafe { OwnedFd::from_raw_fd(libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK)) };
         let mask = libc::IN_MODIFY | libc::IN_ATTRIB | libc::IN_CREATE | libc::IN_DELETE | libc::IN_CLOSE_WRITE;
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     /// Waits for both events of a change, by each of these names.
-    fn wait_for(&self, names: &[&str]) -> Vec<(u32, OsString)> {
+    pub fn wait_for(&self, names: &[&str]) -> Vec<(u32, OsString)> {
         let mut all = Vec::new();
         eventually("the events", || {
             all.extend(self.events());

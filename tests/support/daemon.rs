@@ -52,6 +52,16 @@ impl Place {
         file
     }
 
+    /// A file that only we may read, of a credential for example. One that is there is replaced at once.
+    pub fn private(&self, name: &str, contents: &str) -> PathBuf {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let (path, new) = (self.path().join(name), self.path().join("new~"));
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&new);
+        std::io::Write::write_all(&mut file.expect("a file"), contents.as_bytes()).expect("written");
+        std::fs::rename(new, &path).expect("renamed");
+        path
+    }
+
     /// A command of the binary with this place's configuration.
     pub fn hushfs(&self, args: &[&str]) -> Command {
         let mut command = Command::new(HUSHFS);
@@ -62,6 +72,12 @@ impl Place {
     /// Runs a command of the binary to its end.
     pub fn run(&self, args: &[&str]) -> Output {
         self.hushfs(args).output().expect("hushfs runs")
+    }
+
+    /// `hushfs refresh`, which must fail.
+    pub fn refused_refresh(&self, path: &Path) {
+        let output = Command::new(HUSHFS).arg("refresh").arg(path).output().expect("hushfs runs");
+        assert!(!output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// `hushfs status --json`.

@@ -4,7 +4,7 @@
 //! a form; those to Vault by method and path, such as `GET /v1/secret/data/db`; in other REST by their path below the
 //! API's version, such as `secrets/get`. One connection carries one call, unless connections are to be kept.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -49,6 +49,8 @@ struct Plan {
     faults: HashMap<String, Fault>,
     /// Faults that take turns, by operation.
     turns: HashMap<String, VecDeque<Fault>>,
+    /// How the first call of each operation goes, and which have had theirs.
+    first: Option<(Fault, HashSet<String>)>,
     calls: HashMap<String, usize>,
     /// What was sent as a form, by operation. What AWS calls a query holds no value of a secret.
     forms: HashMap<String, Vec<String>>,
@@ -58,6 +60,18 @@ struct Plan {
 }
 
 impl Plan {
+    fn fault(&mut self, operation: &str) -> Fault {
+        if let Some((fault, had)) = &mut self.first
+            && had.insert(operation.to_owned())
+        {
+            return fault.clone();
+        }
+        if let Some(fault) = self.in_turn(operation) {
+            return fault;
+        }
+        self.faults.get(operation).or_else(|| self.faults.get("*")).cloned().unwrap_or(Fault::Pass)
+    }
+
     fn in_turn(&mut self, operation: &str) -> Option<Fault> {
         let operation = if self.turns.contains_key(operation) { operation } else { "*" };
         let faults = self.turns.get_mut(operation)?;
@@ -111,6 +125,11 @@ impl FaultProxy {
     /// From now on calls of `operation` (or all: `*`) go like these, one after the other and then from the first again.
     pub fn set_in_turn(&self, operation: &str, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.plan).turns.insert(operation.into(), faults.into_iter().collect());
+    }
+
+    /// The next call of each operation goes like this, and those after it as they would without.
+    pub fn set_first(&self, fault: Fault) {
+        lock(&self.plan).first = Some((fault, HashSet::new()));
     }
 
     /// From now on a connection carries one call after the other, for as long as the server answers.
@@ -173,11 +192,7 @@ async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -
             let form = String::from_utf8_lossy(&request.body).into_owned();
             plan.forms.entry(operation.clone()).or_default().push(form);
         }
-        let fault = match plan.in_turn(&operation) {
-            Some(fault) => fault,
-            None => plan.faults.get(&operation).or_else(|| plan.faults.get("*")).cloned().unwrap_or(Fault::Pass),
-        };
-        (fault, plan.keeps_connections)
+        (plan.fault(&operation), plan.keeps_connections)
     };
     match fault {
         // Its answer has no end that could be waited for.

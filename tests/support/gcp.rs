@@ -122,7 +122,7 @@ impl Gcp {
         self.add_version_in(GLOBAL, id, bytes)
     }
 
-    fn add_version_in(&self, parent: &str, id: &str, bytes: &[u8]) -> String {
+    pub fn add_version_in(&self, parent: &str, id: &str, bytes: &[u8]) -> String {
         let mut state = lock(&self.state);
         let created = state.tick();
         let checksum = Some(i64::from(crc32c::crc32c(bytes)));

@@ -21,7 +21,7 @@ def certificates(folder):
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=hushfs test CA")
     openssl("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=127.0.0.1")
-    names = "IP:127.0.0.1,DNS:*.googleapis.com,DNS:*.hushfs.invalid"
+    names = "IP:127.0.0.1,DNS:*.googleapis.com,DNS:*.europe-west3.rep.googleapis.com,DNS:*.hushfs.invalid"
     (folder / "leaf.ext").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
     openssl(
         *("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"),

@@ -104,6 +104,11 @@ pub fn mount_overlay(lower: &Path, at: &Path) {
     mount_with(Path::new("overlay"), at, 0, &options);
 }
 
+/// Shows a folder at another one, in the calling thread's namespace.
+pub fn bind(folder: &Path, at: &Path) {
+    mount(folder, at, libc::MS_BIND);
+}
+
 fn mount(what: &Path, at: &Path, flags: libc::c_ulong) {
     mount_with(what, at, flags, "");
 }

@@ -49,7 +49,7 @@ impl World {
         server.grant(&Gcp::token_of(alpha), "versions.access", "");
         server.grant(&Gcp::token_of(beta), "versions.access", "both");
         let tls = Terminator::start(server.address());
-        let proxy = ConnectProxy::instead_of("iamcredentials.googleapis.com:443", tls.address());
+        let proxy = ConnectProxy::instead_of(&["iamcredentials.googleapis.com:443"], tls.address());
         Self { place, server, tls, proxy }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use table::Row;
 
+use crate::support::servers;
+
 /// How long each fault lasts: `HUSHFS_FAULT_SECONDS`, for a table to look at, or long enough to be noticed by all.
 fn window() -> Duration {
     let seconds = std::env::var("HUSHFS_FAULT_SECONDS").ok().and_then(|text| text.parse().ok());
@@ -15,9 +17,8 @@ fn window() -> Duration {
 /// Each fault of the table shows as promised, for no longer than `timeout`, and is over when it is over; nothing else
 /// is touched by it.
 fn each_fault_shows_as_promised(provider: &str) {
-    let (_, start) = table::all().into_iter().find(|(name, _)| *name == provider).expect("the provider");
     let rows = table::rows();
-    let (seen, calm) = table::run(&*start(), &rows, window());
+    let (seen, calm) = table::run(&*servers::of(provider), &rows, window());
     println!("{}", table::print(provider, &rows, &seen, &calm));
     let complaints: Vec<String> =
         rows.iter().zip(&seen).flat_map(|(row, seen): (&Row, _)| row.complaints(seen)).collect();

@@ -6,30 +6,9 @@
 mod print;
 mod rows;
 mod run;
-mod servers;
-
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 
 pub use print::print;
 pub use rows::{Row, rows};
 pub use run::{Calm, Seen, Warm, run};
-pub use servers::all;
 
-/// A provider's server with the secrets `db` and `cold`, each with the key `PASSWORD`.
-pub trait Server: Sync {
-    /// Where it is, in plain HTTP.
-    fn address(&self) -> SocketAddr;
-
-    /// A scope's lines, without its name: the server is reached at `url`, and `ca_file` vouches for it.
-    fn lines(&self, url: &str, ca_file: &Path) -> String;
-
-    /// What the daemon's environment needs besides.
-    fn environment(&self, _command: &mut Command, _ca_file: &Path) {}
-}
-
-/// The value of `PASSWORD` in `db`.
-pub const WARM: &str = "the value that is known";
-/// And in `cold`.
-pub const COLD: &str = "the value that is not";
+use crate::support::servers::{COLD, Server, WARM};

@@ -117,7 +117,7 @@ pub fn run(server: &dyn Server, rows: &[Row], window: Duration) -> (Vec<Seen>, C
             None if name == "name" => format!("never.hushfs.invalid:{}", address.port()),
             None => address.to_string(),
         };
-        format!("[scopes.{name}]\n{}{settings}", server.lines(&format!("https://{host}"), &tls.ca_file()))
+        format!("[scopes.{name}]\n{}{settings}", server.lines(&format!("https://{host}"), Some(&tls.ca_file())))
     };
     let mut configuration: String = rows.iter().zip(&ways).map(|(row, way)| scope(row.name, way, SETTINGS)).collect();
     let (calm, kept) = (&ways[rows.len()], &ways[rows.len() + 1]);
@@ -131,7 +131,7 @@ pub fn run(server: &dyn Server, rows: &[Row], window: Duration) -> (Vec<Seen>, C
         }
     }
     command.env("HOME", place.path());
-    server.environment(&mut command, &tls.ca_file());
+    server.environment(&mut command, Some(&tls.ca_file()));
     let _daemon = place.start(command);
 
     let mnt = place.mnt();

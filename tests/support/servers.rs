@@ -1,9 +1,25 @@
-//! The servers of all providers, for the table.
+//! The servers of all providers that are reached over a network, for what must hold of each.
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 
-use super::{COLD, Server, WARM};
+/// A provider's server with the secrets `db` and `cold`, each with the key `PASSWORD`.
+pub trait Server: Sync {
+    /// Where it is, in plain HTTP.
+    fn address(&self) -> SocketAddr;
+
+    /// A scope's lines, without its name: the server is reached at `url`. Where there is a `ca_file`, that vouches for it.
+    fn lines(&self, url: &str, ca_file: Option<&Path>) -> String;
+
+    /// What the environment needs besides.
+    fn environment(&self, _command: &mut Command, _ca_file: Option<&Path>) {}
+}
+
+/// The value of `PASSWORD` in `db`.
+pub const WARM: &str = "the value that is known";
+/// And in `cold`.
+pub const COLD: &str = "the value that is not";
 
 const SECRETS: [(&str, &str); 2] = [("db", WARM), ("cold", COLD)];
 
@@ -30,6 +46,18 @@ pub fn all() -> Vec<(&'static str, Start)> {
     ]
 }
 
+/// The one of this provider, started.
+pub fn of(provider: &str) -> Box<dyn Server> {
+    let (_, start) = all().into_iter().find(|(name, _)| *name == provider).expect("the provider");
+    start()
+}
+
+/// The setting, where there is one.
+#[cfg(any(feature = "aws", feature = "vault", feature = "azure", feature = "kubernetes", feature = "databricks"))]
+fn trust(ca_file: Option<&Path>) -> String {
+    ca_file.map(|path| format!("ca_file = {path:?}\n")).unwrap_or_default()
+}
+
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 fn object(value: &str) -> String {
     serde_json::json!({ "PASSWORD": value }).to_string()
@@ -46,9 +74,7 @@ fn private(folder: &tempfile::TempDir, contents: &str) -> std::path::PathBuf {
 
 #[cfg(feature = "aws")]
 mod aws {
-    use std::process::Command;
-
-    use super::{COLD, Path, SECRETS, Server, SocketAddr, WARM, object};
+    use super::{COLD, Command, Path, SECRETS, Server, SocketAddr, WARM, object, trust};
     use crate::support::aws::Account;
     use crate::support::ministack::ROOT_KEYS;
 
@@ -92,13 +118,14 @@ mod aws {
             self.0.account.server.address()
         }
 
-        fn lines(&self, url: &str, ca_file: &Path) -> String {
+        fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
             format!(
-                "provider = \"aws-secrets-manager\"\nregion = \"us-east-1\"\nendpoint_url = {url:?}\nca_file = {ca_file:?}\n"
+                "provider = \"aws-secrets-manager\"\nregion = \"us-east-1\"\nendpoint_url = {url:?}\n{}",
+                trust(ca_file)
             )
         }
 
-        fn environment(&self, command: &mut Command, _ca_file: &Path) {
+        fn environment(&self, command: &mut Command, _ca_file: Option<&Path>) {
             Cloud::environment(command);
         }
     }
@@ -120,14 +147,15 @@ mod aws {
             self.0.account.server.address()
         }
 
-        fn lines(&self, url: &str, ca_file: &Path) -> String {
+        fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
             format!(
                 "provider = \"aws-parameter-store\"\nregion = \"us-east-1\"\npath = \"/app/\"\nendpoint_url = {url:?}\n\
-                 ca_file = {ca_file:?}\n"
+                 {}",
+                trust(ca_file)
             )
         }
 
-        fn environment(&self, command: &mut Command, _ca_file: &Path) {
+        fn environment(&self, command: &mut Command, _ca_file: Option<&Path>) {
             Cloud::environment(command);
         }
     }
@@ -151,15 +179,16 @@ impl Server for Gcp {
         self.0.address()
     }
 
-    fn lines(&self, url: &str, _ca_file: &Path) -> String {
+    fn lines(&self, url: &str, _ca_file: Option<&Path>) -> String {
         format!(
             "provider = \"gcp-secret-manager\"\nproject = \"my-project\"\nendpoint_url = {url:?}\n\
              auth = {{ method = \"anonymous\" }}\n"
         )
     }
 
-    fn environment(&self, command: &mut std::process::Command, ca_file: &Path) {
-        command.env("SSL_CERT_FILE", ca_file).env_remove("SSL_CERT_DIR");
+    fn environment(&self, command: &mut Command, ca_file: Option<&Path>) {
+        command.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        command.envs(ca_file.map(|path| ("SSL_CERT_FILE", path)));
     }
 }
 
@@ -190,10 +219,11 @@ impl Server for Vault {
         self.server.address()
     }
 
-    fn lines(&self, url: &str, ca_file: &Path) -> String {
+    fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
         format!(
-            "provider = \"vault\"\naddress = {url:?}\nca_file = {ca_file:?}\n\
+            "provider = \"vault\"\naddress = {url:?}\n{}\
              auth = {{ method = \"token\", token_file = {:?} }}\n",
+            trust(ca_file),
             self.token
         )
     }
@@ -223,12 +253,13 @@ impl Server for Azure {
         self.vault.address()
     }
 
-    fn lines(&self, url: &str, ca_file: &Path) -> String {
+    fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
         use crate::support::azure::{CLIENT, TENANT};
         format!(
-            "provider = \"azure-key-vault\"\nvault_url = {url:?}\nca_file = {ca_file:?}\n\
+            "provider = \"azure-key-vault\"\nvault_url = {url:?}\n{}\
              auth = {{ method = \"client-secret\", tenant_id = \"{TENANT}\", client_id = \"{CLIENT}\", \
              client_secret_file = {:?}, authority_host = {url:?} }}\n",
+            trust(ca_file),
             self.credential
         )
     }
@@ -261,11 +292,12 @@ impl Server for Kubernetes {
         self.plain.address()
     }
 
-    fn lines(&self, url: &str, ca_file: &Path) -> String {
+    fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
         format!(
-            "provider = \"kubernetes\"\nnamespace = {:?}\nendpoint_url = {url:?}\nca_file = {ca_file:?}\n\
+            "provider = \"kubernetes\"\nnamespace = {:?}\nendpoint_url = {url:?}\n{}\
              auth = {{ method = \"token\", token_file = {:?} }}\n",
             crate::support::kubernetes::NAMESPACE,
+            trust(ca_file),
             self.token
         )
     }
@@ -298,10 +330,11 @@ impl Server for Databricks {
         self.workspace.address()
     }
 
-    fn lines(&self, url: &str, ca_file: &Path) -> String {
+    fn lines(&self, url: &str, ca_file: Option<&Path>) -> String {
         format!(
-            "provider = \"databricks\"\nhost = {url:?}\nca_file = {ca_file:?}\n\
+            "provider = \"databricks\"\nhost = {url:?}\n{}\
              auth = {{ method = \"pat\", token_file = {:?} }}\n",
+            trust(ca_file),
             self.token
         )
     }
