@@ -52,7 +52,8 @@ where
                 None => {
                     let status = context.raw().status().as_u16();
                     let kind = ErrorKind::of_http_status(status).unwrap_or(ErrorKind::Malformed);
-                    answered(call, kind, None, None, Some(status), error.request_id())
+                    let error = answered(call, kind, None, None, Some(status), error.request_id());
+                    Error { retry_after: retry_after(context.raw()), ..error }
                 }
             }
         }
