@@ -165,20 +165,3 @@ fn what_iam_refuses_is_in_the_bits_and_the_reports() {
     assert!(found["whoami"]["ok"].as_str().unwrap().contains("metadata server"), "{found:#}");
     assert_eq!(found["refused"][0]["secret"], "theirs", "{found:#}");
 }
-
-#[test]
-fn a_server_is_trusted_by_the_certificates_of_the_environment() {
-    let place = Place::new();
-    let server = Gcp::start();
-    server.create("db", b"value");
-    let tls = crate::support::tls::Terminator::start(server.address());
-    let configuration = format!(
-        "[scopes.gcp]\nprovider = \"gcp-secret-manager\"\nproject = \"my-project\"\nendpoint_url = {:?}\n",
-        tls.url()
-    );
-    place.configure(&(configuration + ANONYMOUS));
-    let mut command = google(place.hushfs(&["mount"]), &place, "127.0.0.1:9");
-    command.env("SSL_CERT_FILE", tls.ca_file()).env_remove("SSL_CERT_DIR");
-    let _daemon = place.start(command);
-    assert_eq!(text(&place.mnt().join("gcp/db/value")), "value");
-}

@@ -65,6 +65,15 @@ mod migration;
 mod never_block;
 #[cfg(feature = "aws")]
 mod parameter_store;
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
+mod reaching;
 mod readers;
 mod refresh;
 mod reload;
