@@ -113,7 +113,12 @@ pub(super) fn from_credentials(error: &CredentialsError) -> Error {
     if kind.is_outage() {
         return Error::new(kind, format!("Google credentials cannot be had now: {why}"));
     }
-    let hint = "check `auth`, GOOGLE_APPLICATION_CREDENTIALS or the attached service account";
+    // What Google's own APIs call a refusal, and OAuth does not: of those one alone gives tokens.
+    let hint = if why.contains("(PERMISSION_DENIED)") {
+        "whoever takes on a service account needs roles/iam.serviceAccountTokenCreator on it"
+    } else {
+        "check `auth`, GOOGLE_APPLICATION_CREDENTIALS or the attached service account"
+    };
     Error::new(ErrorKind::CredentialsRejected, format!("no usable Google credentials: {why}; {hint}"))
 }
 
