@@ -10,7 +10,8 @@
 //!    answer, into an [`Error`]'s text.
 //! 3. Give it a Cargo feature and a line in [`registry`].
 //! 4. Hold it to the contract: a fixture in `tests/contract/` that can put, change and delete secrets on
-//!    the real service or its best emulator.
+//!    the real service or its best emulator. Start that in `tests/support/servers.rs` too, so that every fault and every
+//!    way to reach it is tried over a mount, and walk through each of its logins in `tests/e2e/logins/`.
 //! 5. Write `docs/providers/<name>.md`: a configuration that was run, the least rights it needs, limits.
 //!
 //! One that speaks REST without an SDK makes its calls and reads its files of credentials through `rest`. A listing that

@@ -58,6 +58,8 @@ mod kubernetes;
 #[cfg(feature = "aws")]
 mod leaks;
 mod lifecycle;
+#[cfg(any(feature = "aws", feature = "azure", feature = "databricks", feature = "gcp", feature = "kubernetes"))]
+mod logins;
 mod memory;
 mod metrics;
 mod migration;
