@@ -10,6 +10,7 @@ use super::output::print;
 use super::status::escaped;
 use super::{Failure, Status};
 use crate::config::{Config, Entry, Report, Source, load};
+use crate::doctor::counted;
 use crate::doctor::online::{self, Answer, Finding};
 
 /// Judge the configuration
@@ -58,8 +59,7 @@ impl Check {
             print_json(true, scopes, &loaded.warnings, findings)?;
         } else {
             warn(&loaded.warnings);
-            let plural = if scopes.len() == 1 { "" } else { "s" };
-            let mut text = format!("ok: {} scope{plural}\n", scopes.len());
+            let mut text = format!("ok: {}\n", counted(scopes.len(), "scope"));
             findings.iter().flatten().for_each(|finding| describe(&mut text, finding));
             print(text.as_bytes())?;
         }
@@ -109,10 +109,9 @@ fn describe(text: &mut String, finding: &Finding) {
     }
     match &finding.list {
         Answer::Ok(secrets) if finding.whoami.is_ok() => {
-            line(format!(
-                "  it lists {secrets} secrets, of which {} are granted to callers like that",
-                finding.granted
-            ));
+            let (secrets, granted) = (counted(*secrets, "secret"), finding.granted);
+            let are = if granted == 1 { "is" } else { "are" };
+            line(format!("  it lists {secrets}, of which {granted} {are} granted to callers like that"));
         }
         Answer::Ok(_) => {}
         Answer::Failed { kind, why } => line(format!("  NOT LISTED ({kind}): {why}")),

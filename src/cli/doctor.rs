@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::status::escaped;
 use super::{Failure, Status, print};
 use crate::config::{Config, Source};
-use crate::doctor::{Finding, Verdict, of_host, of_providers};
+use crate::doctor::{Finding, Verdict, counted, of_host, of_providers};
 
 /// Say what on this host would keep hushfs from working, and what mends it
 ///
@@ -78,7 +78,6 @@ fn for_people(findings: &[Finding]) -> String {
     }
     let count = |wanted| findings.iter().filter(|finding| finding.verdict == wanted).count();
     let (problems, notes) = (count(Verdict::Problem), count(Verdict::Note));
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let _ = writeln!(text, "\n{problems} problem{}, {notes} note{}", plural(problems), plural(notes));
+    let _ = writeln!(text, "\n{}, {}", counted(problems, "problem"), counted(notes, "note"));
     text
 }

@@ -1,7 +1,7 @@
 //! What providers say of us: reached, credentials, IAM, and whether their clock is another.
 
 use super::clock;
-use super::finding::Finding;
+use super::finding::{Finding, counted};
 use super::online::{Answer, Finding as Told};
 use crate::config::ScopeName;
 use crate::provider::Error;
@@ -35,7 +35,8 @@ pub fn judge(told: &Told) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     if let (Answer::Ok(whoami), Answer::Ok(listed)) = (&told.whoami, &told.list) {
-        findings.push(Finding::ok(NAME, format!("{scope} takes us for {whoami} and lists {listed} secrets")));
+        findings
+            .push(Finding::ok(NAME, format!("{scope} takes us for {whoami} and lists {}", counted(*listed, "secret"))));
     }
     if !told.refused.is_empty() {
         let named = told.refused.iter().take(MOST_NAMED).map(|refused| format!("{}: {}", refused.secret, refused.why));
@@ -44,9 +45,12 @@ pub fn judge(told: &Told) -> Vec<Finding> {
             named.push_str(&format!("; and {} more", told.refused.len() - MOST_NAMED));
         }
         findings.push(
-            Finding::problem(IAM, format!("{scope} would refuse {} secrets that are granted here", told.refused.len()))
-                .why(named)
-                .mend("allow that at the provider, or take it from the grants; all of it: hushfs check --online"),
+            Finding::problem(
+                IAM,
+                format!("{scope} would refuse {} granted here", counted(told.refused.len(), "secret")),
+            )
+            .why(named)
+            .mend("allow that at the provider, or take it from the grants; all of it: hushfs check --online"),
         );
     }
     if let Some(Answer::Failed { kind, why }) = &told.read {

@@ -61,8 +61,10 @@ fn where_all_is_well_it_says_so_of_each_thing_and_asks_the_providers() {
     assert_eq!(found.says("device", "ok"), ["/dev/fuse can be opened"]);
     assert!(found.says("mountpoint", "ok")[0].contains("is a directory where nothing is mounted"));
     let provider = found.says("provider", "ok");
-    assert!(provider[0].starts_with("prod (local) takes us for ") && provider[0].ends_with("lists 1 secrets"));
+    assert!(provider[0].starts_with("prod (local) takes us for ") && provider[0].ends_with("lists 1 secret"));
     assert!(!format!("{:?}", found.0).contains("CANARY"));
+    let checked = String::from_utf8(place.run(&["check", "--online"]).stdout).unwrap();
+    assert!(checked.contains("  it lists 1 secret, of which 1 is granted to callers like that\n"), "{checked}");
 }
 
 #[test]
