@@ -261,6 +261,11 @@ impl Source {
         answer
     }
 
+    /// As [`Provider::uses_up`].
+    pub fn uses_up(&self) -> Option<String> {
+        self.provider.uses_up()
+    }
+
     /// Gives back what the service has lent. Fails in the log.
     pub async fn close(&self) {
         if let Err(error) = self.provider.close().await {

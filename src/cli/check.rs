@@ -11,7 +11,7 @@ use super::status::escaped;
 use super::{Failure, Status};
 use crate::config::{Config, Entry, Report, Source, load};
 use crate::doctor::counted;
-use crate::doctor::online::{self, Answer, Finding};
+use crate::doctor::online::{self, Answer, Finding, NOT_ASKED};
 
 /// Judge the configuration
 ///
@@ -22,8 +22,9 @@ use crate::doctor::online::{self, Answer, Finding};
 pub struct Check {
     /// Ask each provider who it takes us for, as each identity, and what of the configured access it would refuse
     ///
-    /// Of each one secret is read in truth, and dropped. Run it as the user who runs the daemon, with the same
-    /// environment: it finds its credentials as the daemon does.
+    /// Of each one secret is read in truth, and dropped. A provider whose login takes something that can be used once is
+    /// not asked. Run it as the user who runs the daemon, with the same environment: it finds its credentials as the
+    /// daemon does.
     #[arg(long)]
     online: bool,
     /// Print one JSON object on standard output instead
@@ -105,6 +106,7 @@ fn describe(text: &mut String, finding: &Finding) {
     line(format!("{} ({}){identity}{user}", finding.scope, finding.provider));
     match &finding.whoami {
         Answer::Ok(whoami) => line(format!("  it takes us for {whoami}")),
+        Answer::Failed { kind: NOT_ASKED, why } => line(format!("  NOT ASKED: {why}")),
         Answer::Failed { kind, why } => line(format!("  NOT REACHED ({kind}): {why}")),
     }
     match &finding.list {

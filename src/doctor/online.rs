@@ -20,6 +20,9 @@ const TOGETHER: usize = 100;
 /// Users of a group for whom a role is tried that is told the user.
 const MOST_USERS: usize = 5;
 
+/// The kind of failure, besides those of `ErrorKind`, where a question would take from the daemon what it needs.
+pub const NOT_ASKED: &str = "not_asked";
+
 /// One identity at one scope's provider.
 #[derive(Debug, Serialize)]
 pub struct Finding {
@@ -169,6 +172,10 @@ impl Inquiry {
                 return Some(finding);
             }
         };
+        if let Some(why) = source.uses_up() {
+            finding.whoami = Answer::Failed { kind: NOT_ASKED, why };
+            return Some(finding);
+        }
         let (whoami, listed) = tokio::join!(source.whoami(), Arc::clone(&source).list());
         finding.whoami = whoami.into();
         let listed = match listed {

@@ -2,7 +2,7 @@
 
 use super::clock;
 use super::finding::{Finding, counted};
-use super::online::{Answer, Finding as Told};
+use super::online::{Answer, Finding as Told, NOT_ASKED};
 use crate::config::ScopeName;
 use crate::provider::Error;
 
@@ -88,6 +88,9 @@ fn of_failure(scope: &str, kind: &str, why: &str) -> Finding {
         "unreachable" | "timed_out" => Finding::problem(NAME, format!("{scope} does not answer")).why(why).mend(
             "look at DNS, routes, the firewall, proxies and the endpoint; until then the last good values are served",
         ),
+        NOT_ASKED => Finding::note(NAME, format!("{scope} is not asked"))
+            .why(why)
+            .mend("hushfs why FILE, once it is mounted, says what the provider answers"),
         "not_found" => Finding::problem(NAME, format!("{scope} is not there"))
             .why(why)
             .mend("look at the scope's region, project, vault, mount, namespace or path"),

@@ -121,6 +121,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.
     fn whoami(&self) -> Answer<'_, String>;
 
+    /// What asking anything would use up that the daemon needs for itself, such as a wrapping token, and why whoever only
+    /// checks asks nothing then. None where it does no harm, as it nearly always does.
+    fn uses_up(&self) -> Option<String> {
+        None
+    }
+
     /// Gives back what the service has lent: leases, and tokens that we logged in for. Called when the provider is
     /// needed no more, and not waited for for long; one that is used again starts anew.
     ///

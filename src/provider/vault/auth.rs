@@ -89,6 +89,22 @@ impl Login {
         }))
     }
 
+    /// A login that takes something that can be used once.
+    pub(super) fn uses_up(&self) -> Option<String> {
+        match &self.auth {
+            VaultAuth::AppRole { secret_id_file, wrapped: true, .. } => Some(format!(
+                "secret_id_file {} holds a wrapping token, which can be used once, and that is for the daemon to do",
+                secret_id_file.display()
+            )),
+            VaultAuth::AppRole { wrapped: false, .. }
+            | VaultAuth::Token { .. }
+            | VaultAuth::Kubernetes { .. }
+            | VaultAuth::Jwt { .. }
+            | VaultAuth::Aws { .. }
+            | VaultAuth::Cert { .. } => None,
+        }
+    }
+
     /// The client certificate and its key, for a method that needs one.
     pub(super) async fn tls_identity(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         match &self.auth {

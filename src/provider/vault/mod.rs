@@ -144,6 +144,10 @@ impl Provider for Vault {
         self.in_time(whoami::whoami(&self.shared))
     }
 
+    fn uses_up(&self) -> Option<String> {
+        self.shared.login.uses_up()
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         self.in_time(leased::close(&self.shared))
     }
