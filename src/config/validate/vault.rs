@@ -43,7 +43,7 @@ const METHODS: &[AuthMethod<Method>] = &[
 /// None where there is nothing to make of it; the problems say why.
 pub fn read(section: &Section<'_>, scope: &Item) -> Option<VaultSettings> {
     let auth = match (section.inside("auth", keys::VAULT_AUTH), section.get("auth")) {
-        (Some(inside), Some(item)) => auth(&inside, item),
+        (Some(inside), Some(item)) => auth(&inside, item, cfg!(feature = "aws")),
         _ => Some(VaultAuth::Token { file: None }),
     };
     let mount = folder(section, "mount", "where the engine is mounted, such as \"secret\"");
@@ -143,7 +143,8 @@ fn is_word(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
+/// `has_aws`: is the feature `aws` built in?
+fn auth(section: &Section<'_>, whole: &Item, has_aws: bool) -> Option<VaultAuth> {
     let method = auth_method::choose(section, whole, keys::VAULT_AUTH, METHODS);
     // A platform's own token may be as open as the platform likes.
     let token = matches!(method, None | Some(Method::Token));
@@ -177,7 +178,7 @@ fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
             VaultAuth::Kubernetes { mount, role: role?, token_file }
         }
         Method::Jwt => VaultAuth::Jwt { mount, role: role?, token_file: token_file? },
-        Method::Aws if cfg!(feature = "aws") => VaultAuth::Aws { mount, role: role?, region, header_value },
+        Method::Aws if has_aws => VaultAuth::Aws { mount, role: role?, region, header_value },
         Method::Aws => {
             section.add(
                 Diagnostic::error(format!("{} needs what this hushfs was built without", section.name("method")))
@@ -189,4 +190,41 @@ fn auth(section: &Section<'_>, whole: &Item) -> Option<VaultAuth> {
         }
         Method::Cert => VaultAuth::Cert { mount, role, cert_file: cert_file?, key_file: key_file? },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::place::SourceFile;
+    use crate::config::report::Report;
+    use crate::config::validate::Problems;
+    use crate::config::written::parse;
+
+    /// What `auth` becomes, and what is said of it.
+    fn judged(auth_line: &str, has_aws: bool) -> (Option<VaultAuth>, String) {
+        let text = format!("[v]\n{auth_line}\n");
+        let file = Arc::new(SourceFile { path: "f.toml".into(), text, order: 0 });
+        let whole = parse(&file).unwrap();
+        let problems = Problems::default();
+        let Value::Table(table) = &whole["v"].value else { panic!("no table") };
+        let section = Section::new("scope `v`", table, &[keys::VAULT], &problems);
+        let inside = section.inside("auth", keys::VAULT_AUTH).unwrap();
+        let settings = auth(&inside, section.get("auth").unwrap(), has_aws);
+        (settings, Report::new(problems.0.into_inner()).render(false))
+    }
+
+    #[test]
+    fn a_build_without_aws_refuses_the_login_that_needs_it_and_no_other() {
+        let (settings, said) = judged(r#"auth = { method = "aws", role = "hushfs" }"#, false);
+        assert!(settings.is_none());
+        for words in ["needs what this hushfs was built without", "from the feature `aws`", "f.toml:2"] {
+            assert!(said.contains(words), "{words} in\n{said}");
+        }
+        let (settings, said) = judged(r#"auth = { method = "aws", role = "hushfs" }"#, true);
+        assert!(matches!(settings, Some(VaultAuth::Aws { role, .. }) if role == "hushfs"), "{said}");
+        let (settings, said) = judged(r#"auth = { method = "jwt", role = "hushfs", token_file = "/t" }"#, false);
+        assert!(matches!(settings, Some(VaultAuth::Jwt { .. })), "{said}");
+    }
 }

@@ -54,7 +54,6 @@ pub(super) async fn login(
     })
 }
 
-/// The configuration refuses the method in such a build.
 #[cfg(not(feature = "aws"))]
 pub(super) async fn login(
     _: &str,
@@ -63,6 +62,23 @@ pub(super) async fn login(
     _: Option<&str>,
     _: Duration,
 ) -> Result<LoginRequest, Error> {
+    Err(not_built_in())
+}
+
+/// The configuration refuses the method in such a build already.
+#[cfg(any(test, not(feature = "aws")))]
+fn not_built_in() -> Error {
     let text = "this hushfs was built without the feature `aws`, which the method \"aws\" needs";
-    Err(Error::new(crate::provider::ErrorKind::Malformed, text))
+    Error::new(crate::provider::ErrorKind::Malformed, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_aws_says_so_and_is_no_outage() {
+        let error = not_built_in();
+        assert!(error.detail.contains("without the feature `aws`") && !error.kind.is_outage(), "{error}");
+    }
 }
