@@ -10,6 +10,7 @@ use hushfs::provider::{ErrorKind, Fetched, Known, Provider, VersionSelector};
 use serde_json::{Value, json};
 
 use crate::suite::{self, Abilities, Fixture, MARK, expect_error};
+use crate::support::bao_auth::READ_ALL;
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::openbao::{OpenBao, ROOT};
 use crate::test_name;
@@ -183,9 +184,6 @@ pub fn key<'a>(fetched: &'a Fetched, name: &str) -> &'a [u8] {
     let keys = fetched.payload.keys.as_ref().expect("keys");
     keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.expose()).expect("the key")
 }
-
-pub const READ_ALL: &str = r#"path "secret/data/*" { capabilities = ["read"] }
-path "secret/metadata/*" { capabilities = ["list", "read"] }"#;
 
 #[test]
 fn fields_are_keys_and_together_they_are_the_value() {

@@ -1,24 +1,22 @@
 //! How the provider `vault` comes by tokens, keeps them, and gets others.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hushfs::config::VaultAuth;
 use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::suite::{self, Fixture, MARK, expect_error};
+use crate::support::bao_auth::{self, Issuer, READ_ALL};
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::kubernetes::{Cluster, NAMESPACE};
 use crate::support::openbao::OpenBao;
 use crate::support::own_process;
 use crate::test_name;
-use crate::vault::{Bao, READ_ALL, run};
+use crate::vault::{Bao, run};
 
 async fn fetch(provider: &dyn Provider) -> Result<Fetched, Error> {
     provider.fetch(&suite::name("db"), &VersionSelector::Current).await
@@ -42,32 +40,8 @@ fn token_file(bao: &Bao, token: &str) -> VaultAuth {
 
 /// AppRole with a role whose tokens have `settings`.
 fn approle(bao: &Bao, settings: Value) -> VaultAuth {
-    let server = &bao.server;
-    server.root("POST", "sys/auth/approle", &json!({"type": "approle"}));
-    let mut role = json!({"token_policies": ["reader"]});
-    if let (Some(role), Value::Object(settings)) = (role.as_object_mut(), settings) {
-        role.extend(settings);
-    }
-    server.root("POST", "auth/approle/role/hushfs", &role);
-    let role_id = server.root("GET", "auth/approle/role/hushfs/role-id", &Value::Null);
-    server.file("role-id", role_id["data"]["role_id"].as_str().expect("an id"));
-    new_secret_id(server);
-    VaultAuth::AppRole {
-        mount: "approle".into(),
-        role_id_file: server.folder().join("role-id"),
-        secret_id_file: server.folder().join("secret-id"),
-        wrapped: false,
-    }
-}
-
-fn new_secret_id(server: &OpenBao) {
-    let secret_id = server.root("POST", "auth/approle/role/hushfs/secret-id", &json!({}));
-    server.file("secret-id", &format!("{}\n", secret_id["data"]["secret_id"].as_str().expect("an id")));
-}
-
-/// Every token that AppRole has given.
-fn revoke_all(server: &OpenBao) {
-    server.root("POST", "sys/leases/revoke-prefix/auth/approle", &json!({}));
+    let (role_id_file, secret_id_file) = bao_auth::approle(&bao.server, settings);
+    VaultAuth::AppRole { mount: "approle".into(), role_id_file, secret_id_file, wrapped: false }
 }
 
 const LOGIN: &str = "POST /v1/auth/approle/login";
@@ -188,7 +162,7 @@ fn an_approle_logs_in_once_and_again_when_its_token_is_refused() {
             reads(&bao, &*provider).await;
         }
         assert_eq!(bao.proxy.calls(LOGIN), 1);
-        revoke_all(&bao.server);
+        bao_auth::revoke_all(&bao.server);
         reads(&bao, &*provider).await;
         assert_eq!(bao.proxy.calls(LOGIN), 2);
         assert_eq!(provider.whoami().await.expect("an answer"), "approle (policies: default, reader)");
@@ -203,7 +177,7 @@ fn ids_that_are_refused_are_credentials_rejected_and_the_right_ones_are_picked_u
         bao.server.file("secret-id", MARK);
         let provider = bao.provider_with(auth);
         expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
-        new_secret_id(&bao.server);
+        bao_auth::new_secret_id(&bao.server);
         reads(&bao, &*provider).await;
     });
 }
@@ -227,12 +201,12 @@ fn many_who_need_a_token_share_one_login_and_its_failure() {
 
         // All of them see their token refused.
         bao.proxy.forget_calls();
-        revoke_all(&bao.server);
+        bao_auth::revoke_all(&bao.server);
         assert!(at_once().await.iter().all(Result::is_ok));
         let logins = bao.proxy.calls(LOGIN);
         assert!((1..=3).contains(&logins), "{logins} logins");
 
-        revoke_all(&bao.server);
+        bao_auth::revoke_all(&bao.server);
         bao.server.file("secret-id", MARK);
         let _ = fetch(&*provider).await;
         bao.proxy.forget_calls();
@@ -249,19 +223,11 @@ fn a_wrapped_secret_id_is_unwrapped_once_and_serves_every_login() {
         let VaultAuth::AppRole { mount, role_id_file, secret_id_file, .. } = approle(&bao, json!({})) else {
             unreachable!("it is one")
         };
-        let wrapped = |server: &OpenBao| {
-            // What `bao write -wrap-ttl=5m -f …` sends.
-            let (status, answer) =
-                server.ask_wrapped("auth/approle/role/hushfs/secret-id", "300").expect("OpenBao answers");
-            assert_eq!(status, 200, "{answer}");
-            answer["wrap_info"]["token"].as_str().expect("a token").to_owned()
-        };
-        let token = wrapped(&bao.server);
-        bao.server.file("secret-id", &token);
+        let token = bao_auth::new_wrapped_secret_id(&bao.server);
         let auth = VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped: true };
         let provider = bao.provider_with(auth.clone());
         reads(&bao, &*provider).await;
-        revoke_all(&bao.server);
+        bao_auth::revoke_all(&bao.server);
         reads(&bao, &*provider).await;
         assert_eq!((bao.proxy.calls(LOGIN), bao.proxy.calls("POST /v1/sys/wrapping/unwrap")), (2, 1));
 
@@ -270,7 +236,7 @@ fn a_wrapped_secret_id_is_unwrapped_once_and_serves_every_login() {
         let error = expect_error(fetch(&*late).await, ErrorKind::CredentialsRejected);
         assert!(error.detail.contains("once") && error.detail.contains("secret_id_file"), "{error}");
         assert!(!error.detail.contains(&token), "the token is in an error's text");
-        bao.server.file("secret-id", &wrapped(&bao.server));
+        bao_auth::new_wrapped_secret_id(&bao.server);
         reads(&bao, &*late).await;
     });
 }
@@ -282,8 +248,7 @@ fn a_reader_that_leaves_does_not_lose_what_was_unwrapped() {
         let VaultAuth::AppRole { mount, role_id_file, secret_id_file, .. } = approle(&bao, json!({})) else {
             unreachable!("it is one")
         };
-        let (_, answer) = bao.server.ask_wrapped("auth/approle/role/hushfs/secret-id", "300").expect("an answer");
-        bao.server.file("secret-id", answer["wrap_info"]["token"].as_str().expect("a token"));
+        bao_auth::new_wrapped_secret_id(&bao.server);
         let provider = bao.provider_with(VaultAuth::AppRole { mount, role_id_file, secret_id_file, wrapped: true });
         bao.proxy.set("POST /v1/sys/wrapping/unwrap", Fault::Delay(Duration::from_millis(300)));
         let unwrapping = async {
@@ -346,57 +311,17 @@ fn a_provider_that_is_gone_renews_nothing() {
     });
 }
 
-fn openssl(arguments: &[&str]) -> Vec<u8> {
-    crate::support::missing::program("openssl", "openssl");
-    let output = Command::new("openssl").args(arguments).output().expect("openssl runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// A key in this folder; its public part, PEM.
-fn new_key(folder: &Path) -> (PathBuf, String) {
-    let key = folder.join("jwt.key");
-    let path = key.to_str().expect("text");
-    openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path]);
-    let public = openssl(&["pkey", "-in", path, "-pubout"]);
-    (key, String::from_utf8(public).expect("PEM"))
-}
-
-fn jwt(folder: &Path, key: &Path, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let text = format!("{}.{}", part(&json!({"alg": "RS256", "typ": "JWT"})), part(claims));
-    let file = folder.join("to-sign");
-    std::fs::write(&file, &text).expect("a file");
-    let signature = openssl(&["dgst", "-sha256", "-sign", key.to_str().expect("text"), file.to_str().expect("text")]);
-    format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
-fn in_seconds(seconds: u64) -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() + seconds
-}
-
 #[test]
 fn a_jwt_logs_in_and_one_that_has_expired_does_not() {
     run(test_name!(), async |bao| {
         prepare(&bao).await;
         let server = &bao.server;
-        let (key, public) = new_key(server.folder());
-        server.root("POST", "sys/auth/jwt", &json!({"type": "jwt"}));
-        server.root("POST", "auth/jwt/config", &json!({"jwt_validation_pubkeys": [public]}));
-        let role = json!({
-            "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["hushfs"], "token_policies": ["reader"],
-            "clock_skew_leeway": -1, "expiration_leeway": -1
-        });
-        server.root("POST", "auth/jwt/role/hushfs", &role);
-        let write = |expires: u64| {
-            let claims = json!({"sub": "worker", "aud": "hushfs", "iat": in_seconds(0) - 600, "exp": expires});
-            server.file("jwt", &jwt(server.folder(), &key, &claims))
-        };
-        let token_file = write(in_seconds(0) - 300);
+        let issuer = Issuer::start(server);
+        let token_file = issuer.issue(server, -300);
         let auth = VaultAuth::Jwt { mount: "jwt".into(), role: "hushfs".into(), token_file };
         let provider = bao.provider_with(auth);
         expect_error(fetch(&*provider).await, ErrorKind::CredentialsRejected);
-        write(in_seconds(600));
+        issuer.issue(server, 600);
         reads(&bao, &*provider).await;
         assert!(provider.whoami().await.expect("an answer").starts_with("jwt-worker"));
     });
@@ -408,26 +333,8 @@ fn a_pods_own_token_logs_in_where_kubernetes_vouches_for_it() {
         prepare(&bao).await;
         let (server, cluster) = (&bao.server, Cluster::start());
         let pods = ["worker", "gone", "other"].map(|account| cluster.token_of(account));
-        // Who asks Kubernetes whose a token is.
-        let reviewer = cluster.token_of("vault");
-        let of =
-            json!({"kind": "ClusterRole", "name": "system:auth-delegator", "apiGroup": "rbac.authorization.k8s.io"});
-        let who = json!([{"kind": "ServiceAccount", "name": "vault", "namespace": NAMESPACE}]);
-        let binding = json!({"metadata": {"name": "vault"}, "roleRef": of, "subjects": who});
-        cluster.ok("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+        bao_auth::kubernetes(server, &cluster, &["worker", "gone"]);
         cluster.ok("DELETE", &format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/gone"), &Value::Null);
-
-        server.root("POST", "sys/auth/kubernetes", &json!({"type": "kubernetes"}));
-        let config = json!({
-            "kubernetes_host": cluster.url(), "disable_local_ca_jwt": true, "token_reviewer_jwt": reviewer,
-            "kubernetes_ca_cert": std::fs::read_to_string(cluster.ca_file()).expect("PEM")
-        });
-        server.root("POST", "auth/kubernetes/config", &config);
-        let role = json!({
-            "bound_service_account_names": ["worker", "gone"], "bound_service_account_namespaces": [NAMESPACE],
-            "token_policies": ["reader"]
-        });
-        server.root("POST", "auth/kubernetes/role/hushfs", &role);
         for (token, is_let_in) in pods.iter().zip([true, false, false]) {
             let token_file = server.file("pod-token", token);
             let auth = VaultAuth::Kubernetes { mount: "kubernetes".into(), role: "hushfs".into(), token_file };
@@ -451,9 +358,7 @@ fn a_client_certificate_logs_in_over_tls_and_the_server_must_be_trusted() {
     runtime.expect("a runtime").block_on(async {
         prepare(&bao).await;
         let (ca, certificate, key) = bao.server.certificates();
-        let pem = std::fs::read_to_string(&ca).expect("PEM");
-        bao.server.root("POST", "sys/auth/cert", &json!({"type": "cert"}));
-        bao.server.root("POST", "auth/cert/certs/hushfs", &json!({"certificate": pem, "token_policies": ["reader"]}));
+        bao_auth::certificates(&bao.server);
         let build = |ca_file: Option<&PathBuf>, cert_file: &PathBuf, role: Option<&str>| {
             let auth = VaultAuth::Cert {
                 mount: "cert".into(),

@@ -8,12 +8,13 @@ use hushfs::config::{Format, KvVersion, ProviderSettings, Scope, ScopeName, Vaul
 use hushfs::provider::{ErrorKind, Provider, VersionSelector};
 
 use crate::suite::{self, MARK, expect_error};
+use crate::support::bao_auth::READ_ALL;
 use crate::support::ministack::MiniStack;
 use crate::support::openbao::OpenBao;
 use crate::support::own_process;
 use crate::support::vault_aws::{AwsAuth, Config};
 use crate::test_name;
-use crate::vault::{READ_ALL, key};
+use crate::vault::key;
 
 const SERVER_ID: &str = "vault.example";
 

@@ -7,9 +7,10 @@ use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 use serde_json::json;
 
 use crate::suite::{self, Fixture, MARK, expect_error};
+use crate::support::bao_auth::READ_ALL;
 use crate::support::fault_proxy::Fault;
 use crate::test_name;
-use crate::vault::{Bao, READ_ALL, run};
+use crate::vault::{Bao, run};
 
 const READ: &str = "GET /v1/secret/data/prod/db";
 const LIST: &str = "LIST /v1/secret/metadata/prod/";

@@ -101,5 +101,11 @@ mod unlistable;
 #[cfg(feature = "vault")]
 mod vault;
 #[cfg(feature = "vault")]
+mod vault_engines;
+#[cfg(feature = "vault")]
 mod vault_leased;
+#[cfg(feature = "vault")]
+mod vault_logins;
+#[cfg(feature = "vault")]
+mod vault_servers;
 mod who_read;

@@ -132,6 +132,46 @@ fn credentials_are_never_served_past_the_end_of_their_lease() {
 }
 
 #[test]
+fn a_check_online_reads_one_account_and_leaves_none() {
+    let place = Place::new();
+    let (bao, postgres) = start();
+    postgres.role(&bao, "app", "1h", "24h");
+    let proxy = FaultProxy::start(bao.address());
+    place.configure(&scope(&bao, "db", &proxy.url()));
+    let output = place.run(&["check", "--online"]);
+    let told = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    for line in
+        ["it takes us for token (policies: default, hushfs)", "it lists 1 secret,", "it gave app, which was dropped"]
+    {
+        assert!(told.contains(line), "{line} in\n{told}");
+    }
+    assert_eq!(proxy.calls("GET /v1/database/creds/app"), 1);
+    assert!(postgres.roles().is_empty() && leases(&bao, "app").is_empty(), "{:?}", postgres.roles());
+}
+
+#[test]
+fn a_static_role_is_the_same_account_with_another_password_once_the_engine_has_changed_it() {
+    let place = Place::new();
+    let (bao, postgres) = start();
+    bao.policy("hushfs", &RULES.replace("database/creds/*", "database/static-creds/*"));
+    postgres.fixed_role(&bao, "legacy", "24h");
+    let daemon = place.mount(&scope(&bao, "db", &bao.url()));
+    let role = place.mnt().join("db/legacy");
+    assert_eq!(log_in(&postgres, &role), "legacy");
+    let (before, version) = (text(&role.join("password")), xattr(&role.join("password"), "user.hushfs.version"));
+
+    bao.root("POST", "database/rotate-role/legacy", &json!({}));
+    let refreshed = place.run(&["refresh", &role.join("password").to_string_lossy()]);
+    assert!(refreshed.status.success(), "{}", String::from_utf8_lossy(&refreshed.stderr));
+    assert_eq!(log_in(&postgres, &role), "legacy");
+    assert_ne!(text(&role.join("password")), before);
+    assert_ne!(xattr(&role.join("password"), "user.hushfs.version"), version);
+    assert!(daemon.stop().success());
+    assert_eq!(postgres.roles(), ["legacy"], "nobody takes back what was not lent");
+}
+
+#[test]
 fn a_server_that_hangs_keeps_no_daemon_from_ending() {
     let place = Place::new();
     let (bao, postgres) = start();

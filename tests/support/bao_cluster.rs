@@ -56,6 +56,11 @@ impl BaoCluster {
         self.standby.address
     }
 
+    /// What root is told by the standby.
+    pub fn ask_standby(&self, path: &str) -> std::io::Result<(u16, Value)> {
+        self.standby.ask("GET", path, &self.root_token, &Value::Null)
+    }
+
     /// Ends the active node; the other one alone is no majority.
     pub fn stop_active(&mut self) {
         self.active = None;

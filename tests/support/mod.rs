@@ -7,6 +7,7 @@ pub mod audit_log;
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
+pub mod bao_auth;
 pub mod bao_cluster;
 pub mod child;
 #[cfg(feature = "aws")]
@@ -41,4 +42,6 @@ pub mod store;
 pub mod tls;
 pub mod users;
 pub mod vault_aws;
+#[cfg(feature = "vault")]
+pub mod vault_walk;
 pub mod walk;

@@ -192,6 +192,18 @@ impl OpenBao {
         answer["auth"]["client_token"].as_str().expect("a token").to_owned()
     }
 
+    /// From now on it serves nothing, until [`OpenBao::unseal`].
+    pub fn seal(&self) {
+        self.root("POST", "sys/seal", &json!({}));
+    }
+
+    /// With the key that a development server writes down at its start.
+    pub fn unseal(&self) {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).expect("its log");
+        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
+        self.root("POST", "sys/unseal", &json!({ "key": key }));
+    }
+
     /// Writes a secret of one key, `value`.
     pub fn put(&self, path: &str, value: &str) {
         self.root("POST", &format!("secret/data/{path}"), &json!({ "data": { "value": value } }));
