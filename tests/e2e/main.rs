@@ -107,5 +107,7 @@ mod vault_leased;
 #[cfg(feature = "vault")]
 mod vault_logins;
 #[cfg(feature = "vault")]
+mod vault_rabbitmq;
+#[cfg(feature = "vault")]
 mod vault_servers;
 mod who_read;

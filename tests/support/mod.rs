@@ -35,6 +35,7 @@ pub mod openbao;
 pub mod own_process;
 pub mod plain;
 pub mod postgres;
+pub mod rabbitmq;
 pub mod second_opinion;
 pub mod servers;
 pub mod session;
