@@ -9,7 +9,7 @@ use crate::support::bao_auth::approle;
 use crate::support::daemon::{Place, errno_of_reading, eventually, xattr};
 use crate::support::openbao::OpenBao;
 use crate::support::rabbitmq::RabbitMq;
-use crate::support::walk::{names, why};
+use crate::support::vault_walk::{names, why};
 
 fn text(path: PathBuf) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
