@@ -4,7 +4,12 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_at, listen, socket_with};
 use tokio::net::UnixListener;
+
+/// Connections that wait to be accepted; the kernel has others wait before they are made.
+const WAITING: i32 = 128;
 
 /// Binds a socket, in place of one that a dead daemon left. To be called within a tokio runtime.
 ///
@@ -21,7 +26,40 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    Ok(listener)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Its file gets the socket's mode, less the umask: it is never open to more than it is to be, not even for a moment.
+    fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind_at(&socket, &SocketAddrUnix::new(path)?)?;
+    // What the umask took.
+    if std::fs::symlink_metadata(path)?.permissions().mode() & 0o7777 != mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    listen(&socket, WAITING)?;
+    UnixListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::inotify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_file_has_its_mode_from_its_first_moment_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+        let events = inotify::WatchFlags::CREATE | inotify::WatchFlags::ATTRIB;
+        inotify::add_watch(&watch, folder.path(), events).unwrap();
+        let path = folder.path().join("socket");
+        let _listener = bind(&path, 0o600).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut reader = inotify::Reader::new(&watch, &mut buffer);
+        let mut seen = Vec::new();
+        while let Ok(event) = reader.next() {
+            seen.push(event.events());
+        }
+        assert_eq!(seen, [inotify::ReadFlags::CREATE], "its mode was changed after it was there");
+    }
 }
