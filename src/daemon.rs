@@ -202,7 +202,7 @@ async fn serve(
             let max_bytes = operations.namespace().memory().max_bytes();
             Reporter { operations, mountpoint, started, had_predecessor: is_resumed, max_bytes, allow_other }
         });
-        start_control(&socket, Desk { reporter, reload })
+        start_control(&socket, Desk::new(reporter, reload))
     });
     let _metrics = start_metrics(&config, &serving);
     let sweeper = tokio::spawn(sweep(Arc::clone(&serving)));

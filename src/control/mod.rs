@@ -1,11 +1,13 @@
 //! The daemon's control socket: one request in, one answer out, a line of JSON each.
 //!
-//! `protocol` is what is said and `who` whom a question is about, `place` where the socket is, `server` the daemon's end, `client` the
+//! `protocol` is what is said and `who` whom a question is about, `place` where the socket is, `server` the daemon's end, which waits for a client in one of its `places` and has the `desk` answer it, `client` the
 //! commands' end, `report` what the daemon tells of itself, `renewal` what it
 //! fetches anew or forgets when told to, `readers` who has read what, `reload` what came of another configuration. Nothing that passes here is a value.
 
 mod client;
+mod desk;
 mod place;
+mod places;
 mod protocol;
 mod readers;
 mod reload;
@@ -16,10 +18,11 @@ pub mod socket;
 mod who;
 
 pub use client::{ClientError, ask};
+pub use desk::Desk;
 pub use place::{Place, place};
 pub use protocol::{
     AgeStatus, Flushed, Outcome, Reader, ReadersReport, RefreshedValue, Request, Response, ScopeStatus, Status, Who,
 };
 pub use reload::{ReloadChanges, ReloadOutcome, ReloadRequests, Reloaded, ScopeChanges, TableChanges};
 pub use report::Reporter;
-pub use server::{Desk, Server, start};
+pub use server::{Server, start};

@@ -1,38 +1,23 @@
 //! The daemon's end of the control socket.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::SendFlags;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 
-use super::protocol::{Request, Response};
-use super::reload::Reloaded;
-use super::report::Reporter;
+use super::desk::Desk;
+use super::places::{Place, Places};
+use super::protocol::Response;
 use super::socket;
 
-/// Clients served at a time. Whoever comes then takes the place of the one that has been there longest: an
-/// honest client needs its place for a moment, and those that only sit there keep nobody out.
-const CLIENTS: usize = 16;
-/// How long a client may take to ask, and to take its answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the answer may take, providers asked.
-const LONGEST_ANSWER: Duration = Duration::from_secs(50);
 /// The longest request, in bytes: a path and more.
 const LONGEST: u64 = 16 << 10;
-
-/// Who answers.
-pub struct Desk {
-    /// Made anew for each request: it tells of the configuration that holds, and to its end of the same.
-    pub reporter: Box<dyn Fn() -> Reporter + Send + Sync>,
-    /// Who loads the configuration, and where to say what came of it.
-    pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
-}
 
 /// A socket that is answered until this is dropped, and is then gone.
 pub struct Server {
@@ -52,24 +37,22 @@ pub fn start(path: &Path, desk: Desk) -> io::Result<Server> {
 }
 
 async fn serve(listener: UnixListener, desk: Arc<Desk>) {
-    let mut clients = VecDeque::<AbortHandle>::new();
+    let places = Arc::<Places>::default();
     let mut failing = false;
     loop {
         match listener.accept().await {
             Ok((client, _)) => {
                 failing = false;
-                clients.retain(|client| !client.is_finished());
-                if clients.len() >= CLIENTS
-                    && let Some(longest) = clients.pop_front()
-                {
-                    longest.abort();
+                let Ok(peer) = client.peer_cred() else { continue };
+                if !may_ask(&peer) {
+                    send_away(&client);
+                    continue;
                 }
-                let desk = Arc::clone(&desk);
-                let answered = tokio::spawn(async move {
+                let (desk, places, place) = (Arc::clone(&desk), Arc::clone(&places), places.take(peer.pid()));
+                tokio::spawn(async move {
                     // A client that goes away in the middle is its own affair.
-                    let _ = answer(client, &desk).await;
+                    let _ = talk(client, peer.pid(), place, &places, &desk).await;
                 });
-                clients.push_back(answered.abort_handle());
             }
             Err(error) => {
                 // Out of descriptors, most likely; they come back. Said once, not ten times a second.
@@ -90,59 +73,54 @@ impl Drop for Server {
     }
 }
 
-async fn answer(client: UnixStream, desk: &Desk) -> io::Result<()> {
-    let peer = client.peer_cred()?;
-    let (read, mut write) = client.into_split();
-    let response = if peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw() {
-        let mut line = Vec::new();
-        timely(BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut line)).await?;
-        match serde_json::from_slice::<Request>(&line) {
-            Ok(Request::Status) => Response::Status(Box::new((desk.reporter)().status())),
-            Ok(Request::Why { names, who }) => {
-                let reporter = (desk.reporter)();
-                let why = tokio::time::timeout(LONGEST_ANSWER, reporter.why(names, who, peer.pid())).await;
-                why.unwrap_or_else(|_| Response::NoSuch { why: "no answer in time; see hushfs status".into() })
-            }
-            // Bounded by the scopes' timeouts: as many values as there are may take their time.
-            Ok(Request::Refresh { names }) => (desk.reporter)().refresh(&names).await,
-            Ok(Request::Flush { names }) => (desk.reporter)().flush(&names),
-            Ok(Request::Readers { names }) => {
-                // It looks at processes.
-                let reporter = (desk.reporter)();
-                let told = tokio::task::spawn_blocking(move || reporter.readers(&names)).await;
-                told.unwrap_or_else(|_| Response::NoSuch { why: "it was broken off".into() })
-            }
-            Ok(Request::Reload) => desk.reload().await,
-            Err(error) => Response::Refused { why: format!("not a request: {error}") },
-        }
-    } else {
-        Response::Refused { why: "only root and the user who runs the daemon may ask".into() }
-    };
-    let mut line = serde_json::to_vec(&response)?;
-    line.push(b'\n');
-    timely(write.write_all(&line)).await?;
-    write.shutdown().await
+/// Root, and the user who runs the daemon: both can do to it whatever can be asked for here. What is looked at is who
+/// connected, by the kernel's word, and never what a client says of itself.
+fn may_ask(peer: &UCred) -> bool {
+    peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw()
 }
 
-impl Desk {
-    async fn reload(&self) -> Response {
-        let (answer, reloaded) = oneshot::channel();
-        let is_asked = self.reload.send(answer).await.is_ok();
-        match reloaded.await {
-            Ok(reloaded) if is_asked => Response::Reloaded(Box::new(reloaded)),
-            Ok(_) | Err(_) => Response::NoSuch { why: "the daemon is about to end, and reloads nothing".into() },
-        }
+/// Others take no place, and nothing of theirs is read.
+fn send_away(client: &UnixStream) {
+    let response = Response::Refused { why: "only root and the user who runs the daemon may ask".into() };
+    if let Ok(line) = line(&response) {
+        // Past tokio, which has not been told yet that a new connection has room.
+        let _ = rustix::net::send(client, &line, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 }
 
-/// A client that is slow loses its place.
-async fn timely<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+/// One request, one answer.
+pub(super) async fn talk(
+    client: UnixStream,
+    pid: Option<i32>,
+    place: Place,
+    places: &Arc<Places>,
+    desk: &Desk,
+) -> io::Result<()> {
+    let (read, mut write) = client.into_split();
+    let mut request = Vec::new();
+    place.wait_for(BufReader::new(read.take(LONGEST)).read_until(b'\n', &mut request)).await?;
+    let response = if request.len() as u64 >= LONGEST && !request.ends_with(b"\n") {
+        Response::Refused { why: format!("not a request: it is longer than {LONGEST} bytes") }
+    } else {
+        desk.answer(&request, pid).await
+    };
+    let line = line(&response)?;
+    // A place of its own: whoever was worked for long is not the first to be sent away.
+    places.take(pid).wait_for(write.write_all(&line)).await?;
+    write.shutdown().await
+}
+
+fn line(response: &Response) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(response)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
+
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::access::Assignment;
@@ -150,11 +128,12 @@ mod tests {
     use crate::access::policy::Policy;
     use crate::cache::{Clock, Memory, Sources, SystemClock};
     use crate::config::RootPolicy;
+    use crate::control::Reporter;
     use crate::fs::{Judge, Operations};
     use crate::tree::Namespace;
 
     fn desk() -> Desk {
-        Desk { reporter: Box::new(reporter), reload: mpsc::channel(1).0 }
+        Desk::new(Box::new(reporter), mpsc::channel(1).0)
     }
 
     fn reporter() -> Reporter {

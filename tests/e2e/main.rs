@@ -38,6 +38,7 @@ mod budget;
 #[cfg(feature = "aws")]
 mod check_online;
 mod control_socket;
+mod control_socket_attacks;
 mod cost;
 #[cfg(feature = "databricks")]
 mod databricks;
