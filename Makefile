@@ -23,7 +23,7 @@ release = $(target)/release/hushfs
 profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz bench fleet clean help
+.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz miri bench fleet clean help
 
 build: ## the release binary, target/release/hushfs
 	$(CARGO) build --release --locked
@@ -60,7 +60,7 @@ lint: ## formatting, clippy with each set of features, shell scripts
 	$(CARGO) clippy --locked --all-targets --no-default-features --features azure -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	tests/setup/system lint
-	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* .ci/*)
+	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* tests/miri/* .ci/*)
 
 deny: ## licences, bans, sources and advisories of the dependencies
 	$(CARGO) deny check
@@ -92,6 +92,9 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 each; fuzzing by coverage comes later
 	$(CARGO) nextest run --locked --no-run
 	PROPTEST_CASES=$(FUZZ_CASES) tests/setup/sandbox $(CARGO) nextest run --locked --profile fuzz $(NEXTEST_ARGS)
+
+miri: ## the unsafe code of src/secret under Miri; needs a nightly Rust
+	tests/miri/run
 
 bench: ## cached reads against tmpfs; what decisions, grants and the audit log cost
 	$(CARGO) bench --locked --bench reads --bench decisions --bench audit

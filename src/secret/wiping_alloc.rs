@@ -25,7 +25,7 @@ unsafe impl GlobalAlloc for WipingAllocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller owns `layout.size()` bytes at `block` and gives them up here.
         unsafe {
-            libc::explicit_bzero(block.cast(), layout.size());
+            super::system::wipe(block, layout.size());
             System.dealloc(block, layout);
         }
     }
