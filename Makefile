@@ -6,8 +6,9 @@ PREFIX ?= /usr
 DESTDIR ?=
 # More for `cargo nextest run`, such as NEXTEST_ARGS="-E 'test(listing)'".
 NEXTEST_ARGS ?=
-# Inputs for each property test of `make fuzz`.
+# For `make fuzz`: inputs for each property test, and seconds for each target of fuzzing by coverage.
 FUZZ_CASES ?= 20000
+FUZZ_SECONDS ?= 60
 
 bindir = $(DESTDIR)$(PREFIX)/bin
 mandir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -23,7 +24,7 @@ release = $(target)/release/hushfs
 profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz miri bench fleet clean help
+.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz properties coverage miri bench fleet clean help
 
 build: ## the release binary, target/release/hushfs
 	$(CARGO) build --release --locked
@@ -60,7 +61,7 @@ lint: ## formatting, clippy with each set of features, shell scripts
 	$(CARGO) clippy --locked --all-targets --no-default-features --features azure -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	tests/setup/system lint
-	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* tests/miri/* .ci/*)
+	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* tests/fuzz/* tests/miri/* .ci/*)
 
 deny: ## licences, bans, sources and advisories of the dependencies
 	$(CARGO) deny check
@@ -89,9 +90,14 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 	install -m 0644 $(wildcard systemd/examples/*) $(examplesdir)
 	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs*.service $(examplesdir)/*
 
-fuzz: nextest test-tools ## property tests of every parser, FUZZ_CASES=20000 each; fuzzing by coverage comes later
+fuzz: properties coverage ## every parser: property tests, FUZZ_CASES=20000 each, and by coverage, FUZZ_SECONDS=60 each
+
+properties: nextest test-tools ## of that the property tests
 	$(CARGO) nextest run --locked --no-run
 	PROPTEST_CASES=$(FUZZ_CASES) tests/setup/sandbox $(CARGO) nextest run --locked --profile fuzz $(NEXTEST_ARGS)
+
+coverage: ## of that fuzzing by coverage; needs a nightly Rust
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
 
 miri: ## the unsafe code of src/secret under Miri; needs a nightly Rust
 	tests/miri/run

@@ -31,6 +31,9 @@ pub mod control;
 pub mod daemon;
 pub mod doctor;
 pub mod fs;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guard;
 pub mod handover;
 pub mod provider;

@@ -17,6 +17,8 @@ mod conceal;
 mod diagnostic;
 mod duration;
 mod entry;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod keys;
 mod load;
 mod merged;

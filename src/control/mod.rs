@@ -6,6 +6,8 @@
 
 mod client;
 mod desk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod place;
 mod places;
 mod protocol;

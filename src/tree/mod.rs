@@ -7,6 +7,8 @@
 mod below;
 mod content;
 mod document;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod index;
 mod inodes;
 mod json;

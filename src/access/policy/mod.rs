@@ -15,6 +15,8 @@
 //! *may* match below it. A listing that knows what there is can ask for each of it.
 
 mod decision;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod glob;
 #[cfg(test)]
 mod glob_test;

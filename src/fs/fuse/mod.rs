@@ -13,6 +13,8 @@ mod adapter;
 mod agreed;
 mod device;
 mod directory;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod interrupts;
 mod pulse;
 mod reply;

@@ -22,3 +22,6 @@ mod session;
 mod spread;
 mod transport;
 mod whoami;
+
+#[cfg(feature = "fuzzing")]
+pub use iam::fuzzing;

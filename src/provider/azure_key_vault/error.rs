@@ -103,7 +103,7 @@ fn complaint(body: &[u8]) -> Option<Complaint> {
     object::<Written>(body).map(|written| written.error)
 }
 
-fn answered(call: &str, status: u16, answer: Option<&RawResponse>) -> Error {
+pub(super) fn answered(call: &str, status: u16, answer: Option<&RawResponse>) -> Error {
     let complaint = answer.and_then(|answer| complaint(answer.body()));
     let mut text = format!("{call}: Key Vault answered HTTP {status}");
     match &complaint {

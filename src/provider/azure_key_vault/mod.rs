@@ -12,6 +12,8 @@ mod chain;
 mod credential;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod list;
 mod look;
 mod names;

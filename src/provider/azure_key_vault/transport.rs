@@ -60,7 +60,7 @@ impl Calls {
 }
 
 /// Azure's clients take a list, or an object without a listing, for an empty listing, and every secret would vanish.
-fn is_answer(what: &What, body: &[u8]) -> bool {
+pub(super) fn is_answer(what: &What, body: &[u8]) -> bool {
     const VALUE: &[u8] = br#""value""#;
     let has_value = || body.windows(VALUE.len()).any(|part| part == VALUE);
     body.trim_ascii_start().first() == Some(&b'{')

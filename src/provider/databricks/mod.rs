@@ -9,6 +9,8 @@
 mod auth;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod list;
 mod look;
 mod names;

@@ -12,6 +12,8 @@
 mod cluster;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod kubeconfig;
 mod list;
 mod look;

@@ -116,7 +116,7 @@ async fn follow(shared: &Shared, watched: &mut Watched, heard: Heard<'_>) -> Res
     Ok(())
 }
 
-enum Event {
+pub(super) enum Event {
     /// New, or changed.
     Seen(Partial),
     Gone(Partial),
@@ -126,7 +126,7 @@ enum Event {
 }
 
 impl Event {
-    fn parse(call: &str, line: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(call: &str, line: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Written<'a> {
             #[serde(borrow, rename = "type")]

@@ -11,6 +11,8 @@ mod decrypt;
 mod dotenv;
 mod encrypt;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod identity;
 mod listing;
 mod names;

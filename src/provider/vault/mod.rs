@@ -13,6 +13,8 @@ mod aws;
 mod engine;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod keeper;
 mod keys;
 mod leased;

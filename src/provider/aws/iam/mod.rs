@@ -8,6 +8,8 @@ mod answer;
 mod context;
 mod endpoint;
 mod evaluate;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod mapping;
 mod principal;
 mod request;

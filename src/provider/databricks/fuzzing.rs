@@ -1,0 +1,37 @@
+//! What a workspace answers, and the file of its tools.
+
+use std::hash::RandomState;
+
+use zeroize::Zeroizing;
+
+use super::error::{from_reading, from_reply};
+use super::profile::find;
+use super::value::{entries, newest, value, version};
+use crate::fuzzing::{choice, is_told_in_one_line};
+use crate::provider::rest::Reply;
+
+/// Nothing that is answered does harm; every key is listed once.
+pub fn databricks(bytes: &[u8]) {
+    let (first, body) = choice(bytes);
+    if let Some(entries) = is_told_in_one_line(entries("list", body)) {
+        assert!(entries.is_sorted_by(|a, b| a.key < b.key));
+        let _ = newest(&entries);
+        assert!(!version(&entries, &[], &RandomState::new()).is_empty());
+    }
+    let _ = is_told_in_one_line(value("get", "k", body));
+    let status = [400, 401, 403, 404, 429, 500, 503, 302][usize::from(first % 8)];
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let reply = Reply {
+        status,
+        retry_after: Some(text()),
+        location: Some(text()),
+        challenge: None,
+        body: Zeroizing::new(body.to_vec()),
+    };
+    let _ = is_told_in_one_line::<()>(Err(from_reply("get", &reply)));
+    let _ = is_told_in_one_line::<()>(Err(from_reading("get", &reply)));
+    if let Ok(text) = std::str::from_utf8(body) {
+        let profile = find(text, "DEFAULT");
+        assert!(profile.and_then(|it| it.host).is_none_or(|host| !host.contains('\n')));
+    }
+}
