@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-/// A provider's server with the secrets `db` and `cold`, each with the key `PASSWORD`.
+/// A provider's server.
 pub trait Server: Sync {
     /// Where it is, in plain HTTP.
     fn address(&self) -> SocketAddr;
@@ -23,33 +23,41 @@ pub const COLD: &str = "the value that is not";
 
 const SECRETS: [(&str, &str); 2] = [("db", WARM), ("cold", COLD)];
 
+/// Names of secrets, and the value of the key `PASSWORD` of each.
+pub type Secrets<'a> = &'a [(&'a str, &'a str)];
+
 /// Each starts when it is called.
-type Start = fn() -> Box<dyn Server>;
+type Start = fn(Secrets) -> Box<dyn Server>;
 
 /// By the names of the providers.
 pub fn all() -> Vec<(&'static str, Start)> {
     vec![
         #[cfg(feature = "aws")]
-        ("aws-secrets-manager", || Box::new(aws::SecretsManager::start())),
+        ("aws-secrets-manager", |secrets| Box::new(aws::SecretsManager::start(secrets))),
         #[cfg(feature = "aws")]
-        ("aws-parameter-store", || Box::new(aws::ParameterStore::start())),
+        ("aws-parameter-store", |secrets| Box::new(aws::ParameterStore::start(secrets))),
         #[cfg(feature = "gcp")]
-        ("gcp-secret-manager", || Box::new(Gcp::start())),
+        ("gcp-secret-manager", |secrets| Box::new(Gcp::start(secrets))),
         #[cfg(feature = "vault")]
-        ("vault", || Box::new(Vault::start())),
+        ("vault", |secrets| Box::new(Vault::start(secrets))),
         #[cfg(feature = "azure")]
-        ("azure-key-vault", || Box::new(Azure::start())),
+        ("azure-key-vault", |secrets| Box::new(Azure::start(secrets))),
         #[cfg(feature = "kubernetes")]
-        ("kubernetes", || Box::new(Kubernetes::start())),
+        ("kubernetes", |secrets| Box::new(Kubernetes::start(secrets))),
         #[cfg(feature = "databricks")]
-        ("databricks", || Box::new(Databricks::start())),
+        ("databricks", |secrets| Box::new(Databricks::start(secrets))),
     ]
 }
 
-/// The one of this provider, started.
+/// The one of this provider, started, with the secrets `db` and `cold`.
 pub fn of(provider: &str) -> Box<dyn Server> {
+    with(provider, &SECRETS)
+}
+
+/// The one of this provider, started, with these secrets.
+pub fn with(provider: &str, secrets: Secrets) -> Box<dyn Server> {
     let (_, start) = all().into_iter().find(|(name, _)| *name == provider).expect("the provider");
-    start()
+    start(secrets)
 }
 
 /// The setting, where there is one.
@@ -74,7 +82,7 @@ fn private(folder: &tempfile::TempDir, contents: &str) -> std::path::PathBuf {
 
 #[cfg(feature = "aws")]
 mod aws {
-    use super::{COLD, Command, Path, SECRETS, Server, SocketAddr, WARM, object, trust};
+    use super::{Command, Path, Secrets, Server, SocketAddr, object, trust};
     use crate::support::aws::Account;
     use crate::support::ministack::ROOT_KEYS;
 
@@ -104,9 +112,9 @@ mod aws {
     pub struct SecretsManager(Cloud);
 
     impl SecretsManager {
-        pub fn start() -> Self {
+        pub fn start(secrets: Secrets) -> Self {
             let cloud = Cloud::start();
-            for (name, value) in SECRETS {
+            for (name, value) in secrets {
                 cloud.wait(cloud.account.create(name, object(value).as_bytes()));
             }
             Self(cloud)
@@ -133,10 +141,10 @@ mod aws {
     pub struct ParameterStore(Cloud);
 
     impl ParameterStore {
-        pub fn start() -> Self {
+        pub fn start(secrets: Secrets) -> Self {
             let cloud = Cloud::start();
-            for (name, value) in [("/app/db/PASSWORD", WARM), ("/app/cold/PASSWORD", COLD)] {
-                cloud.wait(cloud.account.put_secure(name, value));
+            for (name, value) in secrets {
+                cloud.wait(cloud.account.put_secure(&format!("/app/{name}/PASSWORD"), value));
             }
             Self(cloud)
         }
@@ -166,9 +174,9 @@ struct Gcp(crate::support::gcp::Gcp);
 
 #[cfg(feature = "gcp")]
 impl Gcp {
-    fn start() -> Self {
+    fn start(secrets: Secrets) -> Self {
         let server = crate::support::gcp::Gcp::start();
-        SECRETS.iter().for_each(|(name, value)| server.create(name, object(value).as_bytes()));
+        secrets.iter().for_each(|(name, value)| server.create(name, object(value).as_bytes()));
         Self(server)
     }
 }
@@ -200,9 +208,9 @@ struct Vault {
 
 #[cfg(feature = "vault")]
 impl Vault {
-    fn start() -> Self {
+    fn start(secrets: Secrets) -> Self {
         let server = crate::support::openbao::OpenBao::start();
-        for (name, value) in SECRETS {
+        for (name, value) in secrets {
             let body = serde_json::json!({"data": {"PASSWORD": value}});
             server.root("POST", &format!("secret/data/{name}"), &body);
         }
@@ -238,9 +246,9 @@ struct Azure {
 
 #[cfg(feature = "azure")]
 impl Azure {
-    fn start() -> Self {
+    fn start(secrets: Secrets) -> Self {
         let vault = crate::support::azure::KeyVault::start();
-        SECRETS.iter().for_each(|(name, value)| vault.put(name, &object(value)));
+        secrets.iter().for_each(|(name, value)| vault.put(name, &object(value)));
         let folder = tempfile::tempdir().expect("a folder");
         let credential = private(&folder, crate::support::azure::SECRET);
         Self { vault, credential, _folder: folder }
@@ -274,9 +282,9 @@ struct Kubernetes {
 
 #[cfg(feature = "kubernetes")]
 impl Kubernetes {
-    fn start() -> Self {
+    fn start(secrets: Secrets) -> Self {
         let cluster = crate::support::kubernetes::Cluster::start();
-        SECRETS.iter().for_each(|(name, value)| cluster.put(name, &[("PASSWORD", value.as_bytes())]));
+        secrets.iter().for_each(|(name, value)| cluster.put(name, &[("PASSWORD", value.as_bytes())]));
         let verbs = ["get", "list", "watch"];
         let rules = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}]);
         cluster.allow("hushfs", "ServiceAccount/hushfs", rules);
@@ -312,9 +320,9 @@ struct Databricks {
 
 #[cfg(feature = "databricks")]
 impl Databricks {
-    fn start() -> Self {
+    fn start(secrets: Secrets) -> Self {
         let workspace = crate::support::databricks::Workspace::start();
-        for (name, value) in SECRETS {
+        for (name, value) in secrets {
             workspace.put(name, "PASSWORD", value.as_bytes());
             workspace.allow(name, "reader", "READ");
         }
