@@ -13,7 +13,8 @@ use super::freshness::Policy;
 use super::traffic::{Call, Served, Traffic};
 use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
-    Answer, Change, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName, VersionSelector,
+    Answer, Change, Closing, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName,
+    VersionSelector,
 };
 use crate::tree::{Document, Index, KeyNames};
 
@@ -249,6 +250,11 @@ impl Source {
     /// As [`Provider::watch`].
     pub fn watch<'a>(&'a self, heard: &'a (dyn Fn(Change) + Send + Sync)) -> Option<Answer<'a, Infallible>> {
         self.provider.watch(heard)
+    }
+
+    /// Has connections to the provider closed, as their buffers may hold values.
+    pub fn close_connections(&self, which: Closing) {
+        self.provider.close_connections(which);
     }
 
     /// Who the provider takes us for.

@@ -11,7 +11,7 @@ use super::clock::SystemClock;
 use super::source::Source;
 use super::traffic::Traffic;
 use crate::config::{ActsAs, IdentitySettings, Scope, ScopeName};
-use crate::provider::{Acting, Error, ErrorKind, Identity, Permission, Provider, SecretName};
+use crate::provider::{Acting, Closing, Error, ErrorKind, Identity, Permission, Provider, SecretName};
 
 /// Sources besides the scopes' own. A user may have very many numbers (`/etc/subuid`), each of which can be an
 /// identity of its own: whoever comes then takes the place of the one that has been used least recently.
@@ -248,8 +248,18 @@ impl Sources {
         close_all(self.all()).await;
     }
 
-    /// Lets go of those that have not been used for as long as anything that they brought may be.
+    /// Has the connections of a scope closed, or of all scopes, whoever's they are.
+    pub fn close_connections(&self, scope: Option<&ScopeName>) {
+        for source in self.all().iter().filter(|source| scope.is_none_or(|scope| source.scope.name == *scope)) {
+            source.close_connections(Closing::All);
+        }
+    }
+
+    /// Lets go of those that have not been used for as long as anything that they brought may be, and of connections
+    /// that nobody uses.
     pub fn sweep(&self) {
+        self.own.values().for_each(|source| source.close_connections(Closing::Worn));
+        self.read().values().for_each(|other| other.source.close_connections(Closing::Worn));
         let is_needed = |other: &Other| {
             let cache = &other.source.scope.cache;
             let longest = cache.ttl.max(cache.list_ttl).saturating_add(cache.max_stale);

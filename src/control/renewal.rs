@@ -30,6 +30,7 @@ impl Reporter {
         let memory = self.operations.namespace().memory();
         let meant = memory.meant(&below);
         let forgotten = memory.forget(&below);
+        self.operations.namespace().sources().close_connections(below.scope());
         let open = self.operations.holders(&meant).len();
         Response::Flushed(Flushed {
             values: forgotten.values,

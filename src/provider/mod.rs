@@ -15,7 +15,8 @@
 //! 5. Write `docs/providers/<name>.md`: a configuration that was run, the least rights it needs, limits.
 //!
 //! One that speaks REST without an SDK makes its calls and reads its files of credentials through `rest`. A listing that
-//! comes in pages is bounded by `pages`, and a file that the configuration names is opened through `regular_file`.
+//! comes in pages is bounded by `pages`, a file that the configuration names is opened through `regular_file`, and a client
+//! that has connections is kept in `connections`.
 //!
 //! What a provider need not do: caching, single flight, deadlines, retries after a failure, concurrency
 //! limits, splitting JSON into keys, names as files. The cache and the tree do that for all of them. A
@@ -26,6 +27,9 @@ mod answer;
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure_key_vault;
+mod closing;
+#[cfg(any(feature = "rest", feature = "aws", feature = "gcp"))]
+mod connections;
 #[cfg(feature = "databricks")]
 pub mod databricks;
 mod error;
@@ -53,6 +57,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 
 pub use answer::{Change, Fetched, Known, Lease, Listed, Listing, Payload, Presence, SecretName, VersionSelector};
+pub use closing::Closing;
 pub use error::{Error, ErrorKind};
 pub use identity::{Acting, Identity, says_nothing_of};
 pub use permission::Permission;
@@ -116,6 +121,11 @@ pub trait Provider: Send + Sync + 'static {
     fn watch<'a>(&'a self, heard: &'a (dyn Fn(Change) + Send + Sync)) -> Option<Answer<'a, Infallible>> {
         let _ = heard;
         None
+    }
+
+    /// Closes connections, as their buffers may hold values. It does not wait.
+    fn close_connections(&self, which: Closing) {
+        let _ = which;
     }
 
     /// Who the service takes us for, in its own words: an ARN, an account, a key's public part.

@@ -8,6 +8,7 @@ use aws_sigv4::sign::v4::SigningParams;
 
 use super::client;
 use crate::config::AwsSettings;
+use crate::provider::connections::Connections;
 use crate::provider::{Error, ErrorKind};
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -24,7 +25,7 @@ pub struct Proof {
 pub async fn prove(region: Option<&str>, extra: Option<(&str, &str)>, deadline: Duration) -> Result<Proof, Error> {
     let settings = AwsSettings { region: region.map(str::to_owned), ..AwsSettings::default() };
     client::check(&settings)?;
-    let config = client::load(&settings, deadline).await?;
+    let config = client::load(&settings, deadline, &Connections::default()).await?;
     let rejected = |why: &str| Error::new(ErrorKind::CredentialsRejected, format!("AWS credentials: {why}"));
     let provider = config.credentials_provider().ok_or_else(|| rejected("there are none"))?;
     let credentials = tokio::time::timeout(deadline.mul_f64(0.9), provider.provide_credentials())

@@ -16,6 +16,7 @@ use super::body_limit::BodyLimit;
 use super::connection::{Connection, Service};
 use super::{iam, role, transport};
 use crate::config::AwsSettings;
+use crate::provider::connections::Connections;
 use crate::provider::{Error, ErrorKind, regular_file};
 
 /// One retry covers a connection that went stale; whoever asked decides about more.
@@ -62,7 +63,7 @@ pub(super) struct Clients<S: Service> {
 /// nothing else names a region.
 pub(super) async fn build<S: Service>(connection: &Connection<S>) -> Result<Clients<S>, Error> {
     let settings = &connection.settings;
-    let mut config = load(settings, connection.deadline).await?;
+    let mut config = load(settings, connection.deadline, &connection.connections).await?;
     if config.region().is_none() {
         return Err(Error::new(
             ErrorKind::Malformed,
@@ -86,7 +87,12 @@ pub(super) async fn build<S: Service>(connection: &Connection<S>) -> Result<Clie
     })
 }
 
-pub(super) async fn load(settings: &AwsSettings, deadline: Duration) -> Result<SdkConfig, Error> {
+/// The clients' connections are among `connections`.
+pub(super) async fn load(
+    settings: &AwsSettings,
+    deadline: Duration,
+    connections: &Connections,
+) -> Result<SdkConfig, Error> {
     check_files().await?;
     let ca = match settings.ca_file.clone() {
         None => None,
@@ -97,7 +103,7 @@ pub(super) async fn load(settings: &AwsSettings, deadline: Duration) -> Result<S
     };
     let timeouts = TimeoutConfig::builder().operation_timeout(deadline).connect_timeout(deadline.mul_f64(0.6)).build();
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(transport::http_client(ca)?)
+        .http_client(transport::http_client(ca, connections)?)
         .retry_config(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(200)),
         )

@@ -12,6 +12,7 @@ use super::role::Role;
 use super::session::{Session, Sessions};
 use super::{client, error};
 use crate::config::AwsSettings;
+use crate::provider::connections::Connections;
 use crate::provider::{Acting, Error, ErrorKind};
 
 /// A service, by its client in the SDK.
@@ -32,6 +33,7 @@ pub(super) struct Connection<S: Service> {
     /// The longest that one operation may take, retries included.
     pub(super) deadline: Duration,
     pub(super) max_secret_bytes: u64,
+    pub(super) connections: Connections,
     sessions: Sessions<S>,
 }
 
@@ -53,6 +55,7 @@ impl<S: Service> Connection<S> {
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
+            connections: Connections::default(),
             sessions: Sessions::default(),
         })
     }

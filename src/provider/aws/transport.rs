@@ -1,35 +1,72 @@
 //! The HTTP client: the SDK's own, with the proxy of the environment, extra trust, and idle connections
 //! that do not outlive a burst of reads.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider as TlsProvider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::connector_metadata::ConnectorMetadata;
+use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::provider::connections::{Connections, IDLE, IdleOnes, Kept};
 use crate::provider::{Error, ErrorKind, regular_file};
-
-/// An idle TLS connection keeps a buffer with the last answer, so idle ones go soon.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// Far more than all certificates of a system, in bytes.
 const LARGEST_BUNDLE: u64 = 16 << 20;
 
-/// The client; trusts the certificates in `ca_file` besides the system's.
-pub(super) fn http_client(ca: Option<Vec<u8>>) -> Result<SharedHttpClient, Error> {
+/// The client; trusts the certificates in `ca_file` besides the system's. Its connections are among `connections`.
+pub(super) fn http_client(ca: Option<Vec<u8>>, connections: &Connections) -> Result<SharedHttpClient, Error> {
     let trust = ca.into_iter().fold(TrustStore::default(), |trust, pem| trust.with_pem_certificate(pem));
     let tls = TlsContext::builder()
         .with_trust_store(trust)
         .build()
         .map_err(|error| Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {error}")))?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+    Ok(SharedHttpClient::new(Renewed { current: connections.keep(IdleOnes::ByTheClient), tls }))
+}
+
+/// The SDK's client, and another one once its connections have been closed.
+struct Renewed {
+    current: Arc<Kept<SharedHttpClient>>,
+    tls: TlsContext,
+}
+
+impl Renewed {
+    fn current(&self) -> SharedHttpClient {
+        self.current.get().unwrap_or_else(|| {
+            let client = client(self.tls.clone());
+            self.current.put(&client);
+            client
+        })
+    }
+}
+
+impl fmt::Debug for Renewed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Renewed")
+    }
+}
+
+impl HttpClient for Renewed {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        self.current().http_connector(settings, components)
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.current().connector_metadata()
+    }
+}
+
+fn client(tls: TlsContext) -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder().pool_idle_timeout(IDLE).proxy_config(ProxyConfig::from_env());
         if let Some(settings) = settings {
             connector = connector.connector_settings(settings.clone());
@@ -38,7 +75,7 @@ pub(super) fn http_client(ca: Option<Vec<u8>>) -> Result<SharedHttpClient, Error
             connector.set_sleep_impl(components.sleep_impl());
         }
         connector.tls_provider(TlsProvider::rustls(CryptoMode::AwsLc)).tls_context(tls.clone()).build()
-    }))
+    })
 }
 
 /// The PEM certificates in `path`, each of which TLS can use as a root: the SDK panics on one it cannot.

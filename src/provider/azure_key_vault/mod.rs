@@ -26,10 +26,12 @@ mod vault;
 mod versions;
 mod whoami;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::rest::within;
-use super::{Answer, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
+use super::{Answer, Closing, Error, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
 use crate::config::AzureKeyVaultSettings;
 
 /// One vault, below one prefix.
@@ -45,6 +47,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    connections: Arc<Connections>,
     spellings: names::Spellings,
 }
 
@@ -62,6 +65,7 @@ impl AzureKeyVault {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
+            connections: Arc::default(),
             spellings: names::Spellings::default(),
         };
         Ok(Self { shared })
@@ -88,6 +92,10 @@ impl Provider for AzureKeyVault {
 
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
         self.in_time(fetch::fetch(&self.shared, name, version))
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

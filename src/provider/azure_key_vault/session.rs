@@ -119,7 +119,8 @@ async fn open(shared: &Shared) -> Result<Session, Error> {
 async fn client(shared: &Shared, encrypted: bool, limit: u64) -> Result<Client, Error> {
     let ca_file = shared.settings.ca_file.clone();
     let plan = Plan { encrypted, proxied: encrypted, ca_file, identity: None, deadline: shared.deadline, limit };
-    match tokio::task::spawn_blocking(move || plan.build()).await {
+    let connections = Arc::clone(&shared.connections);
+    match tokio::task::spawn_blocking(move || plan.build(&connections)).await {
         Ok(client) => client,
         Err(_) => Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     }

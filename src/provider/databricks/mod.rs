@@ -23,9 +23,10 @@ mod whoami;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::rest::within;
 use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector, says_nothing_of};
+use super::{Closing, SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, DatabricksSettings};
 
 /// One workspace, below one prefix.
@@ -40,6 +41,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    connections: Arc<Connections>,
     /// For versions of values that say nothing of when they changed.
     digests: std::hash::RandomState,
 }
@@ -65,6 +67,7 @@ impl Databricks {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
+            connections: Arc::default(),
             digests: std::hash::RandomState::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -103,6 +106,10 @@ impl Provider for Databricks {
             None => Box::pin(permissions::permissions(&self.shared, names)),
             Some(other) => Box::pin(std::future::ready(Err(says_nothing_of(other, "Databricks")))),
         }
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

@@ -216,7 +216,8 @@ async fn open(shared: &Shared) -> Result<Session, Error> {
         // One value, in base64.
         limit: shared.max_secret_bytes.saturating_mul(2).max(LARGEST_LISTING),
     };
-    let client = match tokio::task::spawn_blocking(move || plan.build()).await {
+    let connections = Arc::clone(&shared.connections);
+    let client = match tokio::task::spawn_blocking(move || plan.build(&connections)).await {
         Ok(client) => Arc::new(client?),
         Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     };

@@ -46,25 +46,23 @@ fn endpoint(settings: &GcpSecretManagerSettings) -> Option<String> {
     settings.endpoint_url.clone().or_else(|| settings.location.as_ref().map(regional))
 }
 
-/// What a scope talks to, and with which credentials.
-pub(super) struct Parts {
-    pub(super) client: SecretManagerService,
-    pub(super) credentials: Credentials,
+/// The scope's credentials. Reads files; asks the metadata service where they come from there.
+pub(super) async fn credentials(shared: &Shared) -> Result<Credentials, Error> {
+    let own = credentials::build(&shared.settings.auth).await?;
+    match &shared.impersonated {
+        None => Ok(own),
+        Some(service_account) => credentials::impersonate(own, service_account),
+    }
 }
 
-/// Makes the client. Reads files; asks the metadata service where the credentials come from there.
-pub(super) async fn build(shared: &Shared) -> Result<Parts, Error> {
-    let own = credentials::build(&shared.settings.auth).await?;
-    let credentials = match &shared.impersonated {
-        None => own,
-        Some(service_account) => credentials::impersonate(own, service_account)?,
-    };
+/// Makes the client.
+pub(super) async fn build(shared: &Shared, credentials: Credentials) -> Result<SecretManagerService, Error> {
     let backoff = ExponentialBackoffBuilder::new()
         .with_initial_delay(Duration::from_millis(100))
         .with_maximum_delay(Duration::from_millis(400))
         .clamp();
     let mut builder = SecretManagerService::builder()
-        .with_credentials(credentials.clone())
+        .with_credentials(credentials)
         .with_retry_policy(retry::Once)
         .with_retry_throttler(retry::Never)
         .with_backoff_policy(backoff);
@@ -73,8 +71,7 @@ pub(super) async fn build(shared: &Shared) -> Result<Parts, Error> {
     }
     // It would take the answer of whoever it leads to for the service's.
     let builder = with_follow_redirects(builder, false);
-    let client = builder.build().await.map_err(|error| error::from_builder(&error))?;
-    Ok(Parts { client, credentials })
+    builder.build().await.map_err(|error| error::from_builder(&error))
 }
 
 /// What every request says besides its question.

@@ -24,9 +24,10 @@ mod whoami;
 
 use std::time::Duration;
 
+use super::connections::{Connections, IdleOnes};
 use super::text::clean;
 use super::{Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector};
+use super::{Closing, SecretName, VersionSelector};
 use crate::config::{ActsAs, GcpSecretManagerSettings};
 
 /// One project, or one location of it, and prefix.
@@ -44,6 +45,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    connections: Connections,
     known: known::Known,
 }
 
@@ -67,6 +69,7 @@ impl GcpSecretManager {
                 return Err(acting.is_nobody_at("Google Cloud"));
             }
         };
+        let connections = Connections::default();
         let shared = Shared {
             place: names::Place::new(&settings.project, settings.location.as_deref()),
             settings,
@@ -74,7 +77,8 @@ impl GcpSecretManager {
             // Room for the caller to turn the error into a reply before its own deadline passes.
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
-            sessions: session::Sessions::default(),
+            sessions: session::Sessions::new(connections.keep(IdleOnes::ByUs)),
+            connections,
             known: known::Known::default(),
         };
         Ok(Self { shared })
@@ -120,6 +124,10 @@ impl Provider for GcpSecretManager {
 
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         Box::pin(self.in_time("TestIamPermissions", permissions::permissions(&self.shared, identity, names)))
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

@@ -3,20 +3,26 @@
 //! The credentials library reads its files once, and remembers a permanent failure for good. So a client whose
 //! credentials failed is given up: the next call makes a new one from the files as they are then.
 
+use std::sync::Arc;
+
 use google_cloud_auth::credentials::Credentials;
 use google_cloud_secretmanager_v1::client::SecretManagerService;
 use tokio::sync::Mutex;
 
 use super::{Shared, client, error};
+use crate::provider::connections::Kept;
 use crate::provider::{Error, ErrorKind};
 
 /// Empty until the first call, and after a failure to make a client.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<State>);
+pub(super) struct Sessions {
+    state: Mutex<State>,
+    /// Gone each time that connections are closed; the credentials stay.
+    client: Arc<Kept<SecretManagerService>>,
+}
 
 #[derive(Default)]
 struct State {
-    session: Option<Session>,
+    credentials: Option<Credentials>,
     /// How many there have been.
     made: u64,
 }
@@ -30,6 +36,10 @@ pub(super) struct Session {
 }
 
 impl Sessions {
+    pub(super) fn new(client: Arc<Kept<SecretManagerService>>) -> Self {
+        Self { state: Mutex::default(), client }
+    }
+
     /// The client in use with credentials that are there, made now if there is none; all who ask meanwhile wait
     /// for that one.
     pub(super) async fn get(&self, shared: &Shared) -> Result<Session, Error> {
@@ -51,23 +61,35 @@ impl Sessions {
     }
 
     async fn get_or_make(&self, shared: &Shared) -> Result<Session, Error> {
-        let mut state = self.0.lock().await;
-        if let Some(session) = &state.session {
-            return Ok(session.clone());
-        }
-        let client::Parts { client, credentials } = client::build(shared).await?;
-        state.made += 1;
-        let session = Session { client, credentials, number: state.made };
-        state.session = Some(session.clone());
-        Ok(session)
+        let mut state = self.state.lock().await;
+        let credentials = match &state.credentials {
+            Some(credentials) => credentials.clone(),
+            None => {
+                let credentials = client::credentials(shared).await?;
+                self.make(shared, &credentials).await?;
+                state.made += 1;
+                state.credentials.insert(credentials).clone()
+            }
+        };
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => self.make(shared, &credentials).await?,
+        };
+        Ok(Session { client, credentials, number: state.made })
+    }
+
+    async fn make(&self, shared: &Shared, credentials: &Credentials) -> Result<SecretManagerService, Error> {
+        let client = client::build(shared, credentials.clone()).await?;
+        self.client.put(&client);
+        Ok(client)
     }
 
     fn give_up(&self, session: &Session) {
         // Locked means that somebody is at it already; the next refusal comes here again.
-        if let Ok(mut state) = self.0.try_lock()
-            && state.session.as_ref().is_some_and(|current| current.number == session.number)
+        if let Ok(mut state) = self.state.try_lock()
+            && state.made == session.number
         {
-            state.session = None;
+            state.credentials = None;
         }
     }
 

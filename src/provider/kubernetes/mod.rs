@@ -31,9 +31,10 @@ use std::time::Duration;
 
 use kube::core::Selector;
 
+use super::connections::Connections;
 use super::rest::within;
 use super::{Acting, Answer, Change, Error, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector, says_nothing_of};
+use super::{Closing, SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, KubernetesKind, KubernetesSettings};
 
 /// One namespace, below one prefix.
@@ -52,6 +53,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    connections: Arc<Connections>,
     watched: tokio::sync::Mutex<watch::Watched>,
 }
 
@@ -85,6 +87,7 @@ impl Kubernetes {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
+            connections: Arc::default(),
             watched: tokio::sync::Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -141,6 +144,10 @@ impl Provider for Kubernetes {
 
     fn watch<'a>(&'a self, heard: &'a (dyn Fn(Change) + Send + Sync)) -> Option<Answer<'a, Infallible>> {
         Some(Box::pin(watch::watch(&self.shared, heard)))
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

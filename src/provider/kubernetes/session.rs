@@ -192,8 +192,8 @@ async fn read(shared: &Shared) -> Result<Session, Error> {
         // One value in base64, and once more in an annotation of kubectl's, where it is escaped.
         limit: shared.max_secret_bytes.saturating_mul(4).max(LARGEST_PAGE),
     };
-    let authorities = cluster.authorities.clone();
-    let built = tokio::task::spawn_blocking(move || plan.build_trusting(authorities.as_deref())).await;
+    let (authorities, connections) = (cluster.authorities.clone(), Arc::clone(&shared.connections));
+    let built = tokio::task::spawn_blocking(move || plan.build_trusting(authorities.as_deref(), &connections)).await;
     let client = built.map_err(|_| Error::new(ErrorKind::Malformed, "setting up TLS was broken off"))??;
     Ok(Session { cluster, namespace, impersonated, client })
 }

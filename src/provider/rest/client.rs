@@ -6,6 +6,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{self, HeaderName};
@@ -13,11 +14,9 @@ use reqwest::{Certificate, Identity, Request};
 use zeroize::Zeroizing;
 
 use super::trouble::Trouble;
+use crate::provider::connections::{Connections, IDLE, IdleOnes, Kept};
 use crate::provider::text::{chain, reasons};
 use crate::provider::{Error, ErrorKind, regular_file};
-
-/// An idle connection keeps a buffer with the last answer, so idle ones go soon.
-const IDLE: Duration = Duration::from_secs(5);
 
 /// Far more than all certificates of a system, in bytes.
 const LARGEST_BUNDLE: u64 = 16 << 20;
@@ -42,7 +41,10 @@ pub struct Plan {
 
 /// Makes calls.
 pub struct Client {
-    http: reqwest::Client,
+    http: Arc<Kept<reqwest::Client>>,
+    setup: Arc<Setup>,
+    /// Held by who makes a client; the others wait for that one.
+    making: tokio::sync::Mutex<()>,
     deadline: Duration,
     limit: u64,
 }
@@ -100,26 +102,18 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 impl Plan {
-    /// Reads the certificates; blocks.
+    /// Reads the certificates; blocks. The client's connections are among `connections`.
     #[cfg_attr(
         not(feature = "databricks"),
         allow(dead_code, reason = "a build may have none that trusts the system's")
     )]
-    pub fn build(self) -> Result<Client, Error> {
-        self.build_trusting(None)
+    pub fn build(self, connections: &Connections) -> Result<Client, Error> {
+        self.build_trusting(None, connections)
     }
 
     /// As [`Plan::build`]; where there are `authorities`, a server's own in PEM, no others are trusted.
-    pub fn build_trusting(self, authorities: Option<&[u8]>) -> Result<Client, Error> {
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_rustls()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(self.deadline.mul_f64(0.6))
-            .user_agent(USER_AGENT);
-        if !self.proxied {
-            builder = builder.no_proxy();
-        }
+    pub fn build_trusting(self, authorities: Option<&[u8]>, connections: &Connections) -> Result<Client, Error> {
+        let mut trusted = Trusted::System(Vec::new());
         if self.encrypted {
             if let Some(pem) = authorities {
                 let fail = |why| Error::new(ErrorKind::Malformed, format!("the server's certificate authority: {why}"));
@@ -127,26 +121,72 @@ impl Plan {
                 if bundle.is_empty() {
                     return Err(fail("no certificate in PEM format"));
                 }
-                builder = builder.tls_certs_only(bundle);
+                trusted = Trusted::Only(bundle);
             } else if let Some(path) = &self.ca_file {
-                builder = builder.tls_certs_merge(certificates(path)?);
+                trusted = Trusted::System(certificates(path)?);
             }
         } else {
             // Nothing to verify, so the system's certificates need not be read, nor be there.
-            builder = builder.tls_certs_only(Vec::new()).no_proxy();
+            trusted = Trusted::Only(Vec::new());
         }
-        if let Some(pem) = &self.identity {
+        let identity = self.identity.as_ref().map(|pem| {
             // The parser's own error might quote the key.
-            let identity = Identity::from_pem(pem).map_err(|_| {
+            Identity::from_pem(pem).map_err(|_| {
                 let text = "cert_file and key_file: not a certificate and its private key in PEM format";
                 Error::new(ErrorKind::CredentialsRejected, text)
-            })?;
-            builder = builder.identity(identity);
-        }
-        let http = builder.build().map_err(|error| {
+            })
+        });
+        let setup = Setup {
+            proxied: self.proxied && self.encrypted,
+            trusted,
+            identity: identity.transpose()?,
+            connect_timeout: self.deadline.mul_f64(0.6),
+        };
+        let http = connections.keep(IdleOnes::ByTheClient);
+        http.put(&setup.client().map_err(|error| {
             Error::new(ErrorKind::Malformed, format!("TLS cannot be set up: {}", reasons(chain(&error.without_url()))))
-        })?;
-        Ok(Client { http, deadline: self.deadline, limit: self.limit })
+        })?);
+        let setup = Arc::new(setup);
+        Ok(Client { http, setup, making: tokio::sync::Mutex::default(), deadline: self.deadline, limit: self.limit })
+    }
+}
+
+/// What clients of one server are made of, one after the other.
+struct Setup {
+    proxied: bool,
+    trusted: Trusted,
+    identity: Option<Identity>,
+    connect_timeout: Duration,
+}
+
+enum Trusted {
+    /// The system's authorities, and these.
+    System(Vec<Certificate>),
+    /// These and no others.
+    Only(Vec<Certificate>),
+}
+
+impl Setup {
+    /// May read the system's certificates; blocks.
+    fn client(&self) -> reqwest::Result<reqwest::Client> {
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_rustls()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(self.connect_timeout)
+            .user_agent(USER_AGENT);
+        if !self.proxied {
+            builder = builder.no_proxy();
+        }
+        builder = match &self.trusted {
+            Trusted::System(more) if more.is_empty() => builder,
+            Trusted::System(more) => builder.tls_certs_merge(more.clone()),
+            Trusted::Only(these) => builder.tls_certs_only(these.clone()),
+        };
+        if let Some(identity) = &self.identity {
+            builder = builder.identity(identity.clone());
+        }
+        builder.build()
     }
 }
 
@@ -187,7 +227,8 @@ impl Client {
     #[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "nobody else has such answers"))]
     pub async fn open(&self, call: &str, request: Request) -> Result<Result<Stream, Reply>, Error> {
         let opened = async {
-            let answer = self.http.execute(request).await.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
+            let sent = self.http().await?.execute(request).await;
+            let answer = sent.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
             if answer.status().is_success() { Ok(Ok(Stream { answer })) } else { self.take(answer).await.map(Err) }
         };
         match tokio::time::timeout(self.deadline, opened).await {
@@ -196,15 +237,33 @@ impl Client {
         }
     }
 
+    /// The client in use, or another if its connections have been closed.
+    async fn http(&self) -> Result<reqwest::Client, Trouble> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let _making = self.making.lock().await;
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let setup = Arc::clone(&self.setup);
+        let made = tokio::task::spawn_blocking(move || setup.client()).await;
+        let http = made.map_err(|_| Trouble::NotSetUp("it was broken off".into()))?;
+        let http = http.map_err(|error| Trouble::NotSetUp(reasons(chain(&error.without_url()))))?;
+        self.http.put(&http);
+        Ok(http)
+    }
+
     async fn send(&self, request: Request, again: Option<Request>) -> Result<Reply, Trouble> {
-        let mut answer = self.http.execute(request).await;
+        let http = self.http().await?;
+        let mut answer = http.execute(request).await;
         // One more try where a connection went stale; a request that may have had an effect is not repeated.
         if let (Err(error), Some(again)) = (&answer, again)
             && error.is_request()
             && !error.is_connect()
             && !error.is_timeout()
         {
-            answer = self.http.execute(again).await;
+            answer = http.execute(again).await;
         }
         self.take(answer.map_err(|error| Trouble::NoAnswer(error.without_url()))?).await
     }

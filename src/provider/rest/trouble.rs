@@ -10,6 +10,8 @@ pub enum Trouble {
     TimedOut,
     /// DNS, TCP, TLS, a proxy, or a connection that ended too soon.
     NoAnswer(reqwest::Error),
+    /// No client could be made, for this reason.
+    NotSetUp(String),
     /// The connection broke in the middle of the body.
     Broken,
     /// The body is longer than this many bytes.
@@ -22,7 +24,7 @@ impl Trouble {
         let kind = match self {
             Self::TimedOut => ErrorKind::TimedOut,
             Self::NoAnswer(error) if error.is_timeout() => ErrorKind::TimedOut,
-            Self::NoAnswer(_) | Self::Broken => ErrorKind::Unreachable,
+            Self::NoAnswer(_) | Self::NotSetUp(_) | Self::Broken => ErrorKind::Unreachable,
             Self::TooLong(_) => ErrorKind::TooLarge,
         };
         Error::new(kind, format!("{call}: {self}"))
@@ -34,6 +36,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::TimedOut => f.write_str("no answer within the timeout"),
             Self::NoAnswer(error) => write!(f, "no answer: {}", reasons(chain(error))),
+            Self::NotSetUp(why) => write!(f, "TLS cannot be set up: {why}"),
             Self::Broken => f.write_str("the connection broke in the middle of the answer"),
             Self::TooLong(limit) => write!(f, "the answer is longer than {limit} bytes"),
         }

@@ -32,9 +32,10 @@ mod whoami;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connections::Connections;
 use super::rest::within;
 use super::{Acting, Answer, Error, Fetched, Listing, Permission, Presence, Provider};
-use super::{SecretName, VersionSelector, says_nothing_of};
+use super::{Closing, SecretName, VersionSelector, says_nothing_of};
 use crate::config::{ActsAs, KvVersion, VaultEngine, VaultSettings};
 
 /// One mount of one server, below one prefix.
@@ -51,6 +52,7 @@ struct Shared {
     deadline: Duration,
     max_secret_bytes: u64,
     sessions: session::Sessions,
+    connections: Arc<Connections>,
     leases: leased::Leases,
     /// For versions of secrets that have none.
     digests: std::hash::RandomState,
@@ -87,6 +89,7 @@ impl Vault {
             deadline: timeout.mul_f64(0.9),
             max_secret_bytes,
             sessions: session::Sessions::default(),
+            connections: Arc::default(),
             leases: leased::Leases::default(),
             digests: std::hash::RandomState::new(),
         };
@@ -140,6 +143,10 @@ impl Provider for Vault {
                 Box::pin(std::future::ready(Err(says_nothing_of(other, "Vault, where each asks for itself"))))
             }
         }
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

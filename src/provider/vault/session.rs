@@ -249,7 +249,8 @@ async fn open(shared: &Shared, unwrapped: &mut Option<Unwrapped>) -> Result<(Ses
         // Room for one value, each byte escaped as `\u00XX` at worst, and for the listing of a large folder.
         limit: shared.max_secret_bytes.saturating_mul(6).saturating_add(8 << 20),
     };
-    let client = match tokio::task::spawn_blocking(move || plan.build()).await {
+    let connections = Arc::clone(&shared.connections);
+    let client = match tokio::task::spawn_blocking(move || plan.build(&connections)).await {
         Ok(client) => client?,
         Err(_) => return Err(Error::new(ErrorKind::Malformed, "setting up TLS was broken off")),
     };

@@ -33,7 +33,8 @@ use super::connection::{Connection, Service};
 use super::whoami;
 use crate::config::{ActsAs, AwsParameterStoreSettings};
 use crate::provider::{
-    Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector,
+    Acting, Answer, Closing, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName,
+    VersionSelector,
 };
 
 /// The key of a parameter that stands directly in the scope's path.
@@ -116,6 +117,10 @@ impl Provider for AwsParameterStore {
 
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         Box::pin(permissions::permissions(&self.shared, identity, names))
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.aws.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {

@@ -28,7 +28,8 @@ use super::connection::{Connection, Service};
 use super::whoami;
 use crate::config::{ActsAs, AwsSecretsManagerSettings};
 use crate::provider::{
-    Acting, Answer, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName, VersionSelector,
+    Acting, Answer, Closing, Error, ErrorKind, Fetched, Listing, Permission, Presence, Provider, SecretName,
+    VersionSelector,
 };
 
 /// One account, region and prefix.
@@ -110,6 +111,10 @@ impl Provider for AwsSecretsManager {
 
     fn permissions<'a>(&'a self, identity: Option<&'a ActsAs>, names: &'a [SecretName]) -> Answer<'a, Vec<Permission>> {
         Box::pin(iam::permissions(&self.shared, identity, names))
+    }
+
+    fn close_connections(&self, which: Closing) {
+        self.shared.aws.connections.close(which);
     }
 
     fn whoami(&self) -> Answer<'_, String> {
