@@ -16,6 +16,7 @@ use crate::provider::{
     Answer, Change, Closing, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName,
     VersionSelector,
 };
+use crate::secret::wipe_stack;
 use crate::tree::{Document, Index, KeyNames};
 
 /// Calls to one provider at a time. More wait in line, within their deadline: a provider that hangs can
@@ -204,7 +205,9 @@ impl Source {
                 let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
                 return Err(Error::new(ErrorKind::TooLarge, detail));
             }
-            Document::split(fetched, self.scope.format)
+            let document = Document::split(fetched, self.scope.format);
+            wipe_stack();
+            document
         };
         self.call(Call::Fetch, self.patience(), fetched).await
     }
@@ -254,7 +257,9 @@ impl Source {
 
     /// Has connections to the provider closed, as their buffers may hold values.
     pub fn close_connections(&self, which: Closing) {
-        self.provider.close_connections(which);
+        if !crate::secret::leaves_copies() {
+            self.provider.close_connections(which);
+        }
     }
 
     /// Who the provider takes us for.

@@ -5,6 +5,7 @@
 //! bytes says so with [`Secret::expose`].
 
 mod locked;
+mod stack;
 mod system;
 mod wiping_alloc;
 
@@ -13,7 +14,10 @@ use std::io;
 use zeroize::Zeroize;
 
 pub use locked::{LockedMemory, usage};
-pub use wiping_alloc::WipingAllocator;
+pub use stack::wipe_stack;
+#[cfg(debug_assertions)]
+pub use wiping_alloc::leave_copies;
+pub use wiping_alloc::{WipingAllocator, leaves_copies};
 
 use locked::Slot;
 

@@ -10,7 +10,7 @@ use super::render;
 use crate::cache::Remembered;
 use crate::config::Format;
 use crate::provider::{Error, Fetched, Lease};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// What the cache keeps of a secret's version.
 pub struct Document {
@@ -72,11 +72,13 @@ impl Document {
 
     /// A file that is made from the keys; None for those that stand as they are.
     pub fn render(&self, file: &DocumentFile) -> io::Result<Option<Secret>> {
-        match file {
-            DocumentFile::Json => render::json(&self.keys).map(Some),
-            DocumentFile::Env => render::env(&self.keys).map(Some),
-            DocumentFile::Key(_) | DocumentFile::Raw => Ok(None),
-        }
+        let rendered = match file {
+            DocumentFile::Json => render::json(&self.keys),
+            DocumentFile::Env => render::env(&self.keys),
+            DocumentFile::Key(_) | DocumentFile::Raw => return Ok(None),
+        };
+        wipe_stack();
+        rendered.map(Some)
     }
 
     /// The bytes of a file that stands as it is.

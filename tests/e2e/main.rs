@@ -19,6 +19,7 @@ mod as_root {
     mod identities;
     #[cfg(feature = "kubernetes")]
     mod kubernetes_identities;
+    mod left_in_memory;
     pub mod permissions;
     mod posix;
     mod reload;

@@ -5,7 +5,11 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::support::daemon::Place;
+use crate::support::marked::Mark;
 use crate::support::plain::PlainStore;
 
 /// How many of a file's pages the kernel's page cache holds.
@@ -66,4 +70,27 @@ fn of_more_values_than_there_is_memory_for_the_least_recently_used_goes() {
     assert_eq!(place.calls("prod", "fetch"), 4, "what was used last stays");
     read("b");
     assert_eq!(place.calls("prod", "fetch"), 5, "what was not is fetched anew");
+}
+
+#[test]
+fn a_scan_finds_a_value_and_its_parts_however_they_are_encoded() {
+    let mark = Mark::new();
+    let value = &mark.value;
+    let seen = |bytes: &[u8]| {
+        let all = [&[0; 200], bytes, b"\0other"].concat();
+        mark.sightings(&all).iter().map(|it| (it.form, it.length)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(value.as_bytes()), [("plain", 97)]);
+    assert_eq!(seen(&value.as_bytes()[30..60]), [("plain", 30)]);
+    assert_eq!(seen(&value.as_bytes()[..15]), []);
+    assert_eq!(seen(&[value.as_bytes(), b"-", value.as_bytes()].concat()).len(), 2);
+    for before in ["", "x", "xx"] {
+        let encoded = STANDARD.encode(format!("{before}{value}"));
+        assert!(seen(encoded.as_bytes()).iter().any(|(form, length)| *form == "base64" && *length > 100));
+    }
+    let escaped = serde_json::to_string(value).expect("JSON");
+    assert_eq!(seen(escaped.as_bytes()).iter().map(|(_, length)| length).sum::<usize>(), 98);
+    let wide: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(seen(&wide), [("UTF-16", 194)]);
+    assert_eq!(seen(Mark::new().value.as_bytes()), []);
 }

@@ -28,6 +28,8 @@ pub mod http;
 pub mod kubernetes;
 pub mod line;
 pub mod machine;
+pub mod marked;
+pub mod memory;
 pub mod minilake;
 pub mod ministack;
 pub mod missing;

@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use super::{Answer, Error, ErrorKind, Fetched, Listing, Presence, Provider, SecretName, VersionSelector};
 use crate::config::LocalSettings;
+use crate::secret::wipe_stack;
 
 pub use encrypt::{RECIPIENTS_FILE, recipients_of};
 pub use names::FileFormat;
@@ -65,7 +66,10 @@ impl Local {
             let work = move || {
                 // Given back when the thread is free, not when the reader has had enough.
                 let _permit = permit;
-                question(&store)
+                let answer = question(&store);
+                // It may have been about a value.
+                wipe_stack();
+                answer
             };
             match tokio::task::spawn_blocking(work).await {
                 Ok(answer) => answer,

@@ -1,0 +1,217 @@
+//! What of a value is still in the daemon's memory once it has been flushed, evicted, or only not been asked for:
+//! every provider, over TLS where the provider's own service has it. `docs/threat-model.md` has what this prints:
+//!
+//!     make test NEXTEST_ARGS="--no-capture -E 'test(left_in_memory)'"
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::audit_log::AuditFile;
+use crate::support::daemon::{Daemon, Place};
+use crate::support::fault_proxy::FaultProxy;
+use crate::support::marked::Mark;
+use crate::support::memory::{Copies, Kind, family, scan, scan_until};
+use crate::support::servers::{self, Server};
+use crate::support::store::Store;
+use crate::support::tls::Terminator;
+
+/// Secrets that are read at the same time, so that there are several connections.
+const SECRETS: usize = 8;
+/// Idle connections and values past their use go within seconds.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Turns off in a debug build what the daemon does against copies.
+const UNMITIGATED: &str = "HUSHFS_TEST_UNMITIGATED";
+
+fn names() -> Vec<String> {
+    (0..SECRETS).map(|n| format!("db-{n}")).collect()
+}
+
+/// A provider's server, and the way to it.
+enum Backend {
+    Folder(Store),
+    Network { server: Box<dyn Server>, _proxy: FaultProxy, tls: Terminator },
+}
+
+impl Backend {
+    fn start(provider: &str, place: &Place, mark: &Mark) -> Self {
+        let names = names();
+        if provider == "local" {
+            let store = Store::new(place.path());
+            let object = serde_json::json!({ "PASSWORD": mark.value }).to_string();
+            names.iter().for_each(|name| store.put(&format!("{name}.json.age"), object.as_bytes()));
+            return Self::Folder(store);
+        }
+        let secrets: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), mark.value.as_str())).collect();
+        let server = servers::with(provider, &secrets);
+        let proxy = FaultProxy::start(server.address());
+        proxy.keep_connections();
+        let tls = Terminator::start(proxy.address());
+        Self::Network { server, _proxy: proxy, tls }
+    }
+
+    fn mount<'a>(&self, place: &'a Place, settings: &str, mitigated: bool) -> Daemon<'a> {
+        let lines = match self {
+            Self::Folder(store) => store.scope("app"),
+            Self::Network { server, tls, .. } => {
+                format!("[scopes.app]\n{}", server.lines(&tls.url(), Some(&tls.ca_file())))
+            }
+        };
+        let metrics = format!("[metrics]\nlisten = {:?}\n", place.path().join("metrics"));
+        place.configure(&(lines + settings + &AuditFile::new(place, "audit").section("") + &metrics));
+        let mut command = place.hushfs(&["mount"]);
+        command.env("HUSHFS_LOG", "debug").env("RUST_LOG", "trace");
+        if let Self::Network { server, tls, .. } = self {
+            server.environment(&mut command, Some(&tls.ca_file()));
+        }
+        if !mitigated {
+            command.env(UNMITIGATED, "1");
+        }
+        place.start(command)
+    }
+}
+
+/// Reads all secrets at once, each in every way.
+fn read_all(place: &Place, mark: &Mark) {
+    thread::scope(|scope| {
+        for name in names() {
+            scope.spawn(move || {
+                let secret = place.mnt().join("app").join(name);
+                let value = fs::read_to_string(secret.join("PASSWORD"));
+                let value = value.unwrap_or_else(|error| panic!("{error}: {}", place.log()));
+                assert_eq!(value, mark.value);
+                for whole in [".json", ".env"] {
+                    assert!(mark.is_in(&fs::read(secret.join(whole)).unwrap()), "{whole}");
+                }
+            });
+        }
+    });
+}
+
+/// What the daemon says of itself, and what the kernel says of it.
+fn told(place: &Place, daemon: &Daemon) -> Vec<u8> {
+    let mut all = place.log().into_bytes();
+    for args in [&["status"][..], &["status", "--json"], &["why", "/app/db-0/PASSWORD"], &["readers"]] {
+        let output = place.run(args);
+        all.extend([output.stdout, output.stderr].concat());
+    }
+    all.extend(fs::read(place.path().join("audit")).expect("the audit log"));
+    let mut metrics = UnixStream::connect(place.path().join("metrics")).expect("metrics");
+    metrics.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    metrics.read_to_end(&mut all).unwrap();
+    for process in family(daemon.child.id()) {
+        let process = format!("/proc/{process}");
+        let tasks = fs::read_dir(format!("{process}/task")).unwrap().map(|task| task.unwrap().path());
+        for folder in tasks.chain([Path::new(&process).to_owned()]) {
+            // A thread may have ended.
+            for file in fs::read_dir(folder).into_iter().flatten().flatten() {
+                // These are memory itself.
+                let is_memory = ["mem", "pagemap"].contains(&file.file_name().to_string_lossy().as_ref());
+                if !is_memory && file.file_type().is_ok_and(|kind| kind.is_file()) {
+                    all.extend(fs::read(file.path()).unwrap_or_default());
+                }
+            }
+        }
+    }
+    all
+}
+
+/// What was found, in the order of the table.
+struct Row {
+    after_read: Copies,
+    after_flush: Copies,
+    later: Copies,
+}
+
+/// Reads, flushes; and how it is then, at once and a while later.
+fn row(backend: &Backend, place: &Place, mark: &Mark, mitigated: bool) -> Row {
+    let daemon = backend.mount(place, "ttl = \"1h\"\n", mitigated);
+    read_all(place, mark);
+    let after_read = scan(&daemon, mark);
+    let flushed = place.run(&["flush"]);
+    assert!(flushed.status.success(), "{}", String::from_utf8_lossy(&flushed.stderr));
+    let after_flush = scan(&daemon, mark);
+    if !mitigated {
+        // What goes by itself, such as idle connections that the client closes, has gone.
+        thread::sleep(Duration::from_secs(11));
+    }
+    let patience = if mitigated { PATIENCE } else { Duration::ZERO };
+    let later = scan_until(&daemon, mark, patience, |copies| copies.0.is_empty());
+    assert_eq!(daemon.stop().code(), Some(0));
+    Row { after_read, after_flush, later }
+}
+
+fn nothing_is_left(provider: &str) {
+    let place = Place::new();
+    let mark = Mark::new();
+    let backend = Backend::start(provider, &place, &mark);
+    let before = row(&backend, &place, &mark, false);
+    let after = row(&backend, &place, &mark, true);
+    println!(
+        "| {provider} | {} | {} | {} | {} | {} | {} |",
+        before.after_read, before.after_flush, before.later, after.after_read, after.after_flush, after.later
+    );
+    assert!(after.after_read.of(Kind::Locked) >= SECRETS, "the scan finds what is there");
+    assert!(before.later.astray() > 0, "and it would find what is elsewhere: {}", before.later);
+    assert!(after.later.0.is_empty(), "{:#?}", after.later.0);
+
+    // Values that nobody flushes, and connections that nobody uses.
+    let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", true);
+    read_all(&place, &mark);
+    let told = told(&place, &daemon);
+    assert!(told.len() > 50_000 && !mark.is_in(&told), "of {} bytes", told.len());
+    let evicted = scan_until(&daemon, &mark, PATIENCE, |copies| copies.0.is_empty());
+    assert!(evicted.0.is_empty(), "{:#?}", evicted.0);
+    assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[cfg(feature = "local")]
+#[test]
+fn nothing_is_left_of_a_local_value() {
+    nothing_is_left("local");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn nothing_is_left_of_a_value_from_aws_secrets_manager() {
+    nothing_is_left("aws-secrets-manager");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn nothing_is_left_of_a_value_from_aws_parameter_store() {
+    nothing_is_left("aws-parameter-store");
+}
+
+#[cfg(feature = "gcp")]
+#[test]
+fn nothing_is_left_of_a_value_from_google_cloud() {
+    nothing_is_left("gcp-secret-manager");
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn nothing_is_left_of_a_value_from_vault() {
+    nothing_is_left("vault");
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn nothing_is_left_of_a_value_from_azure_key_vault() {
+    nothing_is_left("azure-key-vault");
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn nothing_is_left_of_a_value_from_kubernetes() {
+    nothing_is_left("kubernetes");
+}
+
+#[cfg(feature = "databricks")]
+#[test]
+fn nothing_is_left_of_a_value_from_databricks() {
+    nothing_is_left("databricks");
+}
