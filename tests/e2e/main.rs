@@ -8,6 +8,7 @@ mod as_root {
     mod audit;
     mod boot;
     mod containers;
+    mod core_dumps;
     mod doctor;
     #[cfg(feature = "gcp")]
     mod google_identities;
@@ -23,6 +24,7 @@ mod as_root {
     pub mod permissions;
     mod posix;
     mod reload;
+    mod swapped_out;
     mod units;
     #[cfg(feature = "vault")]
     mod vault_identities;

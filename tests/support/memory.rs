@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -188,4 +189,22 @@ fn stack_pointers(process: u32) -> Vec<u64> {
         u64::from_str_radix(&word, 16).ok()
     };
     calls.filter_map(pointer).collect()
+}
+
+/// Has the kernel write all memory of a process to swap, where there is any and it may.
+pub fn page_out(process: u32) {
+    // SAFETY: plain numbers.
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    assert!(descriptor >= 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptor was just opened, and is nobody else's.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor as i32) };
+    for mapping in mappings(process) {
+        let range =
+            libc::iovec { iov_base: mapping.from as *mut libc::c_void, iov_len: (mapping.to - mapping.from) as usize };
+        // Locked memory is refused, and then the next is tried.
+        // SAFETY: the address is in the other process, and its contents stay what they are.
+        unsafe {
+            libc::syscall(libc::SYS_process_madvise, descriptor.as_raw_fd(), &range, 1, libc::MADV_PAGEOUT, 0);
+        }
+    }
 }
