@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::access::audit::AuditLog;
-use crate::cache::{self, Clock, Followers, Memory, Sources, SystemClock};
+use crate::cache::{self, Clock, Followers, Memory, Sources, SystemClock, room_for_values};
 use crate::config::{Config, ScopeName};
 use crate::control::{self, Desk, Place, Reporter, Server};
 use crate::fs::fuse::Beginning;
@@ -161,7 +161,18 @@ async fn serve(
     let (news, told) = mpsc::channel();
     let changed = news.clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let memory = Arc::new(Memory::new(config.max_bytes, &clock, &handle, move |change| {
+    let (lockable, max_bytes) = (crate::secret::lockable(), config.max_bytes);
+    let room = room_for_values(&config, lockable);
+    if let (Some(lockable), true) = (lockable, room < max_bytes) {
+        tracing::info!(
+            lockable,
+            room,
+            max_bytes,
+            "the kernel lets so many bytes be locked, so that fewer bytes of values than max_bytes are kept in memory; \
+             RLIMIT_MEMLOCK is the limit (ulimit -l, LimitMEMLOCK=)"
+        );
+    }
+    let memory = Arc::new(Memory::new(room, &clock, &handle, move |change| {
         // Nobody listens once the session has ended.
         let _ = changed.send(News::Value(change));
     }));

@@ -12,6 +12,7 @@ mod predictions;
 #[cfg(all(test, feature = "local"))]
 mod properties_test;
 mod renewal;
+mod room;
 mod source;
 mod sources;
 mod store;
@@ -24,6 +25,7 @@ pub use freshness::{Failure, Good, Kept, Policy};
 pub use memory::{ListingKey, Memory, NameKey, ValueChange, ValueKey};
 pub use predictions::{Prediction, Predictions};
 pub use renewal::{Forgotten, Renewed};
+pub use room::room_for_values;
 pub use source::{Generation, LastError, Source};
 pub use sources::{Build, Sources, close_all};
 pub use store::{Held, Remembered};

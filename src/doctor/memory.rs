@@ -1,20 +1,19 @@
 //! Can memory for values be locked, so that it is never swapped out?
 
-use rustix::process::{Resource, getrlimit};
-
 use super::finding::Finding;
 use super::swap;
+use crate::cache::room_for_values;
 use crate::config::Config;
 use crate::control::{self, Request, Response};
 use crate::fs::mount::{self, State};
+use crate::secret;
 
 const NAME: &str = "memory";
-/// `CAP_IPC_LOCK`: locks without a limit.
-const IPC_LOCK: u32 = 14;
 
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = of_daemon(config).into_iter().collect();
-    findings.push(of_limit(getrlimit(Resource::Memlock).maximum, config.max_bytes, may_lock_all(), swap::is_on()));
+    let lockable = secret::lockable();
+    findings.push(of_limit(lockable, room_for_values(config, lockable), config.max_bytes, swap::is_on()));
     findings
 }
 
@@ -32,28 +31,26 @@ fn of_daemon(config: &Config) -> Option<Finding> {
     })
 }
 
-/// `limit` is that of this process, in bytes; None is none.
-fn of_limit(limit: Option<u64>, max_bytes: u64, may_lock_all: bool, swap_is_on: bool) -> Finding {
-    let Some(limit) = limit.filter(|limit| *limit < max_bytes && !may_lock_all) else {
+/// `lockable` is what this process may lock, in bytes, None without a limit; so much that values may take `room`.
+fn of_limit(lockable: Option<u64>, room: u64, max_bytes: u64, swap_is_on: bool) -> Finding {
+    let Some(lockable) = lockable.filter(|lockable| secret::room_in(*lockable, 0).is_none_or(|fits| fits < max_bytes))
+    else {
         return Finding::ok(NAME, format!("max_bytes = {max_bytes} can be locked"));
     };
-    let what = format!("only {limit} bytes can be locked, and max_bytes is {max_bytes}");
-    let mend = format!(
-        "LimitMEMLOCK=infinity in the unit; for a login, `hard memlock unlimited` in /etc/security/limits.conf; \
-         or max_bytes = {limit}"
-    );
+    let mend = "LimitMEMLOCK=infinity in the unit; for a login, `hard memlock unlimited` in /etc/security/limits.conf";
+    if room < max_bytes {
+        let what = format!(
+            "{lockable} bytes can be locked, so {room} bytes of values are kept, and not max_bytes = {max_bytes}"
+        );
+        return Finding::note(NAME, what).why("what is more is fetched anew when it is read").mend(mend);
+    }
+    let what = format!("only {lockable} bytes can be locked, and max_bytes is {max_bytes}");
+    let mend = format!("{mend}; or smaller max_bytes and max_secret_bytes");
     if swap_is_on {
         Finding::problem(NAME, what).why("values beyond that could be written to swap, which is on").mend(mend)
     } else {
         Finding::note(NAME, what).why("as long as no swap is on, nothing follows from it").mend(mend)
     }
-}
-
-fn may_lock_all() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hexadecimal| u64::from_str_radix(hexadecimal.trim(), 16).ok());
-    effective.is_some_and(|capabilities| capabilities & (1 << IPC_LOCK) != 0)
 }
 
 #[cfg(test)]
@@ -63,14 +60,16 @@ mod tests {
 
     #[test]
     fn a_low_limit_matters_where_it_holds_and_there_is_swap() {
-        for (limit, may_lock_all, swap, verdict) in [
-            (None, false, true, Verdict::Ok),
-            (Some(64), false, true, Verdict::Ok),
-            (Some(63), false, true, Verdict::Problem),
-            (Some(63), false, false, Verdict::Note),
-            (Some(63), true, true, Verdict::Ok),
+        const MIB: u64 = 1 << 20;
+        for (lockable, room, swap, verdict) in [
+            (None, 64, true, Verdict::Ok),
+            (Some(129 * MIB), 64, true, Verdict::Ok),
+            (Some(8 * MIB), 3, true, Verdict::Note),
+            (Some(MIB), 64, true, Verdict::Problem),
+            (Some(MIB), 64, false, Verdict::Note),
+            (Some(0), 64, true, Verdict::Problem),
         ] {
-            assert_eq!(of_limit(limit, 64, may_lock_all, swap).verdict, verdict, "{limit:?} {may_lock_all} {swap}");
+            assert_eq!(of_limit(lockable, room * MIB, 64 * MIB, swap).verdict, verdict, "{lockable:?} {room} {swap}");
         }
     }
 }

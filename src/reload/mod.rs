@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::refused::{Refused, log};
 use crate::access::audit::AuditLog;
-use crate::cache::{Followers, Source, close_all};
+use crate::cache::{Followers, Source, close_all, room_for_values};
 use crate::config::{self, Changes, Config, Loaded};
 use crate::control::{ReloadRequests, Reloaded};
 use crate::fs::{News, Operations, Outdated, Serving, fuse};
@@ -150,7 +150,7 @@ impl Reloader {
         self.lent = before.without(namespace.sources());
         // Before anything is taken back: who is answered meanwhile may leave something after that.
         let is_over = tokio::select! { biased; () = &mut over => true, () = std::future::ready(()) => false };
-        memory.limit(self.config.max_bytes);
+        memory.limit(room_for_values(&self.config, crate::secret::lockable()));
         memory.retire(namespace.sources());
         self.followers.follow(namespace.sources());
         self.tell(outdated).await;

@@ -4,6 +4,7 @@
 //! `Serialize`, so no log line, error or panic message can carry one by accident; code that needs the
 //! bytes says so with [`Secret::expose`].
 
+mod limit;
 mod locked;
 mod stack;
 mod system;
@@ -13,6 +14,7 @@ use std::io;
 
 use zeroize::Zeroize;
 
+pub use limit::{lockable, room_in};
 pub use locked::{LockedMemory, usage};
 pub use stack::wipe_stack;
 #[cfg(debug_assertions)]

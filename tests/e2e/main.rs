@@ -21,6 +21,7 @@ mod as_root {
     #[cfg(feature = "kubernetes")]
     mod kubernetes_identities;
     mod left_in_memory;
+    mod locked_memory;
     pub mod permissions;
     mod posix;
     mod reload;

@@ -41,7 +41,7 @@ pub fn families(operations: &Operations, values: &[(ValueKey, Good<Document>)]) 
         requests,
         lookups,
         Family::new("hushfs_cache_size", "Memory that values take").bytes().only(gauge(bytes)),
-        Family::new("hushfs_cache_limit", "Memory that values may take: max_bytes")
+        Family::new("hushfs_cache_limit", "Memory that values may take: max_bytes, or less where less can be locked")
             .bytes()
             .only(gauge(operations.namespace().memory().max_bytes())),
         Family::new("hushfs_locked_memory", "Memory set aside for values, which the kernel was asked to lock")
