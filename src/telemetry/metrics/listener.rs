@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
-use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -20,11 +19,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 enum Bound {
-    Socket(UnixListener, PathBuf),
+    Socket(UnixListener),
     Address(TcpListener),
 }
 
-/// Bound; a socket's file is gone when this is dropped.
+/// Bound. A socket's file is left to whoever has this served.
 pub struct Listener(Bound);
 
 impl Listener {
@@ -34,7 +33,7 @@ impl Listener {
     /// Where the path or the port is taken, or may not be used.
     pub fn bind(at: &MetricsListen) -> io::Result<Self> {
         Ok(Self(match at {
-            MetricsListen::Socket(path) => Bound::Socket(socket::bind(path, MODE)?, path.clone()),
+            MetricsListen::Socket(path) => Bound::Socket(socket::bind(path, MODE)?),
             MetricsListen::Address(address) => {
                 let listener = StdTcpListener::bind(address)?;
                 listener.set_nonblocking(true)?;
@@ -45,17 +44,8 @@ impl Listener {
 
     pub async fn accept(&self) -> io::Result<Box<dyn Stream>> {
         Ok(match &self.0 {
-            Bound::Socket(listener, _) => Box::new(listener.accept().await?.0),
+            Bound::Socket(listener) => Box::new(listener.accept().await?.0),
             Bound::Address(listener) => Box::new(listener.accept().await?.0),
         })
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Bound::Socket(_, path) = &self.0 {
-            // It may be gone already, with its directory.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,11 +30,17 @@ const LONGEST: usize = 8192;
 /// Metrics are answered until this is dropped, and a socket is then gone.
 pub struct Server {
     serving: JoinHandle<()>,
+    socket: Option<PathBuf>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
+        // Here, and not where the task ends: the process may be gone before that does.
+        if let Some(path) = &self.socket {
+            // It may be gone already, with its directory.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -43,7 +50,11 @@ impl Drop for Server {
 /// Where the path or the port is taken, or may not be used.
 pub fn start(at: &MetricsListen, subject: Subject) -> io::Result<Server> {
     let listener = Listener::bind(at)?;
-    Ok(Server { serving: tokio::spawn(serve(listener, Arc::new(subject))) })
+    let socket = match at {
+        MetricsListen::Socket(path) => Some(path.clone()),
+        MetricsListen::Address(_) => None,
+    };
+    Ok(Server { serving: tokio::spawn(serve(listener, Arc::new(subject))), socket })
 }
 
 async fn serve(listener: Listener, subject: Arc<Subject>) {
