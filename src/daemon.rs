@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::access::audit::AuditLog;
+use crate::broker::{self, Broker};
 use crate::cache::{self, Clock, Followers, Memory, Sources, SystemClock, room_for_values};
 use crate::config::{Config, ScopeName};
 use crate::control::{self, Desk, Place, Reporter, Server};
@@ -80,6 +81,8 @@ pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
     if kept.is_none() {
         clear_the_place(&mountpoint)?;
     }
+    // From here on we mount, unmount and look into other processes no more: the broker does.
+    Broker::install(&mountpoint, config.allow_other, config.events).map_err(os("start the process that mounts"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("hushfs-task")
@@ -190,7 +193,7 @@ async fn serve(
     let (ledger, estate) = ledger(&mut kept);
     let serving = Arc::new(Serving::new(operations.with_ledger(ledger, estate)));
 
-    let (beginning, mount) = begin(&config, mountpoint, kept)?;
+    let (beginning, mount) = begin(mountpoint, kept)?;
     let is_resumed = matches!(beginning, Beginning::Resumed { .. });
     let (changed, touched) = mpsc::channel();
     let served = fuse::start(Arc::clone(&serving), beginning, handle, told, changed);
@@ -329,11 +332,7 @@ fn fitting(
 }
 
 /// Goes on with what is kept, or mounts.
-fn begin(
-    config: &Config,
-    mountpoint: &Path,
-    kept: Option<Connection>,
-) -> Result<(Beginning, mount::Mount), DaemonError> {
+fn begin(mountpoint: &Path, kept: Option<Connection>) -> Result<(Beginning, mount::Mount), DaemonError> {
     if let Some(Connection { descriptors, terms, .. }) = kept {
         let there = mount::Mount::of(mountpoint, &terms.device).map_err(os("read /proc/self/mountinfo"))?;
         if let Some(mount) = there {
@@ -342,7 +341,8 @@ fn begin(
         }
         handover::forget(&terms);
     }
-    let (device, mount) = mount::mount(mountpoint, config.allow_other, config.events)?;
+    let broker = broker::installed().ok_or_else(|| os("mount")(io::Error::other("there is no process that may")))?;
+    let (device, mount) = mount::mount_through(broker, mountpoint)?;
     Ok((Beginning::New(device), mount))
 }
 

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use sd_notify::NotifyState;
 
+use crate::broker::{self, Broker};
 use crate::fs::fuse::Agreed;
 
 /// A connection to the kernel, and what both sides agreed on.
@@ -124,9 +125,14 @@ pub fn forget(terms: &Terms) {
     }
 }
 
-/// Is this unit being stopped in order to be started again, with what it keeps? Asks systemd, which takes a moment;
+/// Is this unit being stopped in order to be started again, with what it keeps? Has systemd asked, which takes a moment;
 /// no where it does not say.
 pub fn is_for_a_restart() -> bool {
+    is_possible() && broker::installed().is_some_and(Broker::is_for_a_restart)
+}
+
+/// The same, for who may start programs.
+pub fn restart_is_asked_for() -> bool {
     if !is_possible() {
         return false;
     }

@@ -13,7 +13,8 @@
 //! Around it: [`daemon`] is the order of its life, [`reload`] another configuration in the midst of it, [`handover`]
 //! what outlives it, [`watchdog`] what says that it is alive, [`guard`] what lets others go if it is not, [`control`]
 //! answers the commands that speak to it, [`telemetry`] writes logs and metrics, [`doctor`] looks at the
-//! host, [`sandbox`] takes from the process what it does not need.
+//! host, [`sandbox`] takes from the process what it does not need, and [`broker`] is a process of its own that does what
+//! needs more.
 //!
 //! What must stay true:
 //! - a thread that serves the kernel never waits for a provider;
@@ -24,6 +25,7 @@
 //! - a request is judged and answered by one configuration, from its beginning to its end.
 
 pub mod access;
+pub mod broker;
 pub mod cache;
 pub mod cli;
 pub mod config;

@@ -74,6 +74,9 @@ pub fn main() -> ExitCode {
     if crate::fs::events::toucher::is_meant() {
         return crate::fs::events::toucher::main();
     }
+    if crate::broker::is_meant() {
+        return crate::broker::main();
+    }
     // In every command: those of the store hold values too.
     crate::telemetry::silence_panics();
     let cli = match Cli::try_parse() {

@@ -21,6 +21,7 @@ use rustix::net::{
 };
 
 use super::{events, mountinfo};
+use crate::broker::{self, Broker};
 
 /// The type that `mount`, `findmnt` and `/proc/mounts` show.
 pub(super) const TYPE: &str = "fuse.hushfs";
@@ -166,7 +167,11 @@ impl Mount {
         if self.is_gone() {
             return Ok(());
         }
-        match unmount(&self.mountpoint, true) {
+        let unmounted = match (broker::installed(), self.device()) {
+            (Some(broker), Some(device)) => broker.unmount(device).map_err(Error),
+            _ => unmount(&self.mountpoint, true),
+        };
+        match unmounted {
             // Someone was quicker.
             Err(_) if self.is_gone() => Ok(()),
             result => result,
@@ -199,7 +204,20 @@ impl Drop for Mount {
     }
 }
 
+/// Has the broker mount at the canonical path that it was started for.
+///
+/// # Errors
+/// As [`mount`].
+pub fn mount_through(broker: &Broker, mountpoint: &Path) -> Result<(OwnedFd, Mount), Error> {
+    let (descriptor, device) = broker.mount().map_err(Error)?;
+    let device = device.map(String::into_bytes);
+    Ok((descriptor, Mount { mountpoint: mountpoint.to_owned(), device, ended: false }))
+}
+
 /// Mounts at a canonical path. `events`: a user's mount is made such that there can be some. The descriptor is the kernel's end: closing it ends the mount's life.
+///
+/// # Errors
+/// Where that cannot be, with what to do.
 pub fn mount(mountpoint: &Path, allow_other: bool, events: bool) -> Result<(OwnedFd, Mount), Error> {
     let meta = std::fs::metadata(mountpoint).map_err(|error| {
         let what_to_do = match error.kind() {

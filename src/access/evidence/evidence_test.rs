@@ -121,6 +121,13 @@ fn a_process_is_known_by_what_it_runs_and_where() {
     gathered.gather();
     assert_eq!(gathered.executable(), evidence.executable());
     assert_eq!(gathered.cgroup(), evidence.cgroup());
+
+    let directory = |of: &str| fs::File::open(of).unwrap().into();
+    let told = what_runs(directory(&format!("/proc/{}/task/{0}", shell.pid())));
+    assert_eq!(told.as_ref(), evidence.executable(), "by its folder");
+    let other = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/bin/sh", other.path().join("exe")).unwrap();
+    assert_eq!(what_runs(directory(other.path().to_str().unwrap())), None, "no folder of /proc");
 }
 
 #[test]

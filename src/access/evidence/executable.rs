@@ -33,6 +33,11 @@ impl Executable {
         Some(Self { shown, is_here })
     }
 
+    /// As somebody has found it who may look.
+    pub(super) fn found(shown: PathBuf, is_here: bool) -> Self {
+        Self { shown, is_here }
+    }
+
     /// The path, if the file there is the one that runs. Not so for a file that was deleted or replaced
     /// since, nor in most containers.
     pub fn path(&self) -> Option<&Path> {

@@ -15,6 +15,7 @@ mod procfs;
 mod thread;
 
 use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use self::executable::Executable;
 use self::thread::Thread;
 use crate::access::Caller;
 use crate::access::policy::{self, Finding};
+use crate::broker;
 
 /// The caller of one request, and what is known of it so far.
 pub struct Evidence {
@@ -115,7 +117,7 @@ impl Evidence {
 
     /// What the calling process runs.
     pub fn executable(&self) -> Option<&Executable> {
-        self.executable.get_or_init(|| self.while_the_same(Executable::of)).as_ref()
+        self.executable.get_or_init(|| self.while_the_same(what_is_run_by)).as_ref()
     }
 
     /// The calling thread's control group, and what that says of units and containers. A unit or a
@@ -130,7 +132,7 @@ impl Evidence {
         if self.executable.get().is_some() || self.cgroup.get().is_some() {
             return;
         }
-        let both = self.while_the_same(|thread| Some((Executable::of(thread), Cgroup::of(thread))));
+        let both = self.while_the_same(|thread| Some((what_is_run_by(thread), Cgroup::of(thread))));
         let (executable, cgroup) = both.unwrap_or_default();
         // Whoever was faster has found the same, or less.
         let _ = self.executable.set(executable);
@@ -147,6 +149,25 @@ impl Evidence {
         let found = read(thread)?;
         thread.is_the_same().then_some(found)
     }
+}
+
+/// In its sandbox the daemon may not look into other processes, and has its broker look.
+fn what_is_run_by(thread: &Thread) -> Option<Executable> {
+    match broker::installed() {
+        Some(broker) => {
+            let (shown, is_here) = broker.executable(thread.directory().as_fd())?;
+            Some(Executable::found(shown, is_here))
+        }
+        None => Executable::of(thread),
+    }
+}
+
+/// What a thread runs, by its folder in `/proc`, for whoever may look where the daemon may not. None where it is no such
+/// folder, or begins to run something else meanwhile.
+pub fn what_runs(directory: OwnedFd) -> Option<Executable> {
+    let thread = Thread::of_directory(directory)?;
+    let found = Executable::of(&thread)?;
+    thread.is_the_same().then_some(found)
 }
 
 /// What there is none of is known to be none only where the control group is known.

@@ -11,7 +11,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, openat};
 
 use super::procfs;
 use crate::access::Caller;
@@ -62,7 +62,16 @@ impl Thread {
         }
         let path = format!("/proc/{tid}/task/{tid}");
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = openat(CWD, path, flags, Mode::empty()).ok()?;
+        Self::of_opened(openat(CWD, path, flags, Mode::empty()).ok()?)
+    }
+
+    /// By its folder in `/proc`, which somebody else has opened. None where it is anything else.
+    pub fn of_directory(directory: OwnedFd) -> Option<Self> {
+        let is_of_proc = fstatfs(&directory).ok()?.f_type == PROC_SUPER_MAGIC;
+        if is_of_proc { Self::of_opened(directory) } else { None }
+    }
+
+    fn of_opened(directory: OwnedFd) -> Option<Self> {
         let started = Started::read(&directory)?;
         let status = Status::parse(&read(&directory, "status")?)?;
         let thread = Self { directory, started, status };

@@ -13,6 +13,7 @@ use rustix::mount::{FsPickFlags, OpenTreeFlags, fsconfig_reconfigure, fsconfig_s
 use super::Place;
 
 /// Everything is as before on drop.
+#[derive(Debug)]
 pub struct Access {
     root: OwnedFd,
     is_borrowed: bool,
@@ -40,15 +41,22 @@ impl Access {
     pub fn root(&self) -> io::Result<OwnedFd> {
         self.root.try_clone()
     }
+
+    /// # Errors
+    /// Where the file system stays writable to the kernel.
+    pub fn end(mut self) -> io::Result<()> {
+        self.give_back()
+    }
+
+    fn give_back(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.is_borrowed) { set(&self.root, false) } else { Ok(()) }
+    }
 }
 
 impl Drop for Access {
     fn drop(&mut self) {
-        if self.is_borrowed
-            && let Err(error) = set(&self.root, false)
-        {
-            tracing::warn!("the file system stays writable to the kernel, so reads are slower: {error}");
-        }
+        // Whoever wants to know asks `end`. The next who touches files gives it back as well.
+        let _ = self.give_back();
     }
 }
 

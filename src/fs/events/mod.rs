@@ -6,13 +6,16 @@
 //! own could not die. By that process's number its requests are known; they are answered from memory, ask nobody, and
 //! are not recorded. Everybody else's are refused.
 //!
+//! The daemon itself may neither mount nor start a program: its broker (`crate::broker`) does that part (`hands`).
+//!
 //! Of a file system that is read-only to the kernel nothing can be done that makes events, and of one that is not it
 //! asks for a file's times anew after every read. So root's is only for as long as files are touched (`access`).
 
 mod access;
+mod hands;
 pub mod toucher;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Receiver;
@@ -20,11 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use self::access::Access;
+pub use self::access::set_read_only as set_read_only_here;
+pub use self::hands::Hands;
 use self::toucher::Toucher;
 use super::operations::Operations;
 use super::serving::Serving;
 use crate::access::Caller;
+use crate::broker::{self, Broker};
 use crate::tree::{DocumentFile, FileName, Node, SecretNode, way_to};
 
 /// Keys of one secret that nobody has looked at, and that are told of to who watches their directory.
@@ -135,7 +140,7 @@ pub fn start(serving: Arc<Serving>, place: Place, changed: Receiver<SecretNode>)
 
 /// After a daemon that ended while it touched files: the file system is read-only to the kernel again.
 pub fn set_read_only(place: &Place) {
-    if let Err(error) = access::set_read_only(place) {
+    if let Err(error) = by_broker().and_then(|broker| broker.set_read_only(place.device)) {
         tracing::warn!(
             "{} stays writable to the kernel, so reads are slower; every write is refused: {error}",
             place.mountpoint.display()
@@ -145,10 +150,11 @@ pub fn set_read_only(place: &Place) {
 
 fn touch(operations: &Operations, place: &Place, nodes: &[Node], stopped: &AtomicBool) -> io::Result<()> {
     let events = operations.events();
-    let access = Access::to(place)?;
-    let connection = place.connection.as_ref().map(OwnedFd::try_clone).transpose()?;
-    let mut toucher = Toucher::start(access.root()?, connection)?;
-    events.process.store(toucher.id(), Ordering::Relaxed);
+    let broker = by_broker()?;
+    let touching = broker.begin_touching(place.device, place.connection.as_ref().map(AsFd::as_fd))?;
+    let _end = End(broker);
+    let mut toucher = Toucher::told_through(touching.socket);
+    events.process.store(touching.process, Ordering::Relaxed);
     // Before the process is collected and another may come to have its number.
     let _gone = Gone(events);
     for node in nodes {
@@ -163,6 +169,21 @@ fn touch(operations: &Operations, place: &Place, nodes: &[Node], stopped: &Atomi
         }
     }
     Ok(())
+}
+
+fn by_broker() -> io::Result<&'static Broker> {
+    broker::installed().ok_or_else(|| io::Error::other("there is no process that may"))
+}
+
+/// The process is collected, and the file system what it was.
+struct End<'a>(&'a Broker);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.end_touching() {
+            tracing::warn!("the file system stays writable to the kernel, so reads are slower: {error}");
+        }
+    }
 }
 
 struct Gone<'a>(&'a Events);

@@ -29,31 +29,43 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The process, from the daemon's side. It ends on drop.
+/// Starts the process; the socket is how it is told. `connection`: to the kernel, where what was read and not answered
+/// can be sent again; see [`fuse::send_again`].
+///
+/// # Errors
+/// Where no process can be started.
+pub fn start(root: OwnedFd, connection: Option<OwnedFd>) -> io::Result<(Child, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(NAME).env_clear().stdin(Stdio::from(root)).stdout(Stdio::from(theirs));
+    command.stderr(connection.map_or_else(Stdio::null, Stdio::from));
+    // Its end is for us to say.
+    let process = command.process_group(0).spawn()?;
+    Ok((process, ours))
+}
+
+/// Ends the process. It may hang where our mount does; then it is not waited for here.
+pub fn end(process: &mut Child) {
+    let _ = process.kill();
+    for _ in 0..ATTEMPTS {
+        if !matches!(process.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The process, from the daemon's side.
 #[derive(Debug)]
 pub struct Toucher {
-    process: Child,
     socket: OwnedFd,
 }
 
 impl Toucher {
-    /// `connection`: to the kernel, where what was read and not answered can be sent again; see [`fuse::send_again`].
-    ///
-    /// # Errors
-    /// Where no process can be started.
-    pub fn start(root: OwnedFd, connection: Option<OwnedFd>) -> io::Result<Self> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME).env_clear().stdin(Stdio::from(root)).stdout(Stdio::from(theirs));
-        command.stderr(connection.map_or_else(Stdio::null, Stdio::from));
-        // Its end is for us to say.
-        let process = command.process_group(0).spawn()?;
-        Ok(Self { process, socket: ours })
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.id()
+    /// The one that is told through this socket.
+    pub fn told_through(socket: OwnedFd) -> Self {
+        Self { socket }
     }
 
     /// Touches a file, by its path below the root. The inner error is about that file.
@@ -74,19 +86,6 @@ impl Toucher {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(errno)),
         })
-    }
-}
-
-impl Drop for Toucher {
-    fn drop(&mut self) {
-        // It may hang where our mount does. Then it is not waited for here.
-        let _ = self.process.kill();
-        for _ in 0..ATTEMPTS {
-            if !matches!(self.process.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(PAUSE);
-        }
     }
 }
 

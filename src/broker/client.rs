@@ -1,0 +1,161 @@
+//! The daemon's end.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+use super::protocol::{self, Answer, Found, Request};
+
+/// What `ps` shows it as.
+pub const NAME: &str = "hushfs-broker";
+/// How long it is waited for what a caller runs: the answer is in memory.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process, from the daemon's side. It ends when the daemon does.
+#[derive(Debug)]
+pub struct Broker {
+    /// What changes something, and may take its time.
+    acts: Mutex<OwnedFd>,
+    /// What only looks; asked for by the threads that serve the kernel.
+    looks: Mutex<OwnedFd>,
+}
+
+static INSTALLED: OnceLock<Broker> = OnceLock::new();
+
+/// The broker of this process. None in every command but the daemon: there nothing has been given up.
+pub fn installed() -> Option<&'static Broker> {
+    INSTALLED.get()
+}
+
+/// A process that touches files, and the socket through which it is told.
+#[derive(Debug)]
+pub struct Touching {
+    pub process: u32,
+    pub socket: OwnedFd,
+}
+
+impl Broker {
+    /// Starts the process for a canonical mountpoint, for this process. To be called before anything is given up, and
+    /// once.
+    ///
+    /// # Errors
+    /// Where no process can be started.
+    pub fn install(mountpoint: &Path, allow_other: bool, events: bool) -> io::Result<()> {
+        let pair = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let ((acts, acting), (looks, looking)) = (pair()?, pair()?);
+        set_socket_timeout(&looks, Timeout::Recv, Some(PATIENCE))?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(NAME).arg(allow_other.to_string()).arg(events.to_string()).arg(mountpoint);
+        // It speaks to fusermount3 and to systemctl.
+        command.env_clear();
+        for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "NOTIFY_SOCKET"]
+        {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking));
+        // A Ctrl-C is for the daemon, which has it unmount then. Nobody waits for this process: it ends with the daemon.
+        command.process_group(0).spawn()?;
+        let broker = Self { acts: Mutex::new(acts), looks: Mutex::new(looks) };
+        INSTALLED.set(broker).map_err(|_| io::Error::other("there is a broker already"))
+    }
+
+    /// Mounts. The kernel's end, and the device where it is known.
+    ///
+    /// # Errors
+    /// In words for people, with what to do.
+    pub fn mount(&self) -> Result<(OwnedFd, Option<String>), String> {
+        match self.act(&Request::Mount, None).map_err(|error| gone(&error))? {
+            (Answer::Mounted(device), Some(descriptor)) => Ok((descriptor, device)),
+            (answer, _) => Err(why(answer)),
+        }
+    }
+
+    /// # Errors
+    /// As [`Broker::mount`].
+    pub fn unmount(&self, device: &str) -> Result<(), String> {
+        match self.act(&Request::Unmount { device: device.to_owned() }, None).map_err(|error| gone(&error))? {
+            (Answer::Done, _) => Ok(()),
+            (answer, _) => Err(why(answer)),
+        }
+    }
+
+    /// # Errors
+    /// Where the kernel does not let it.
+    pub fn set_read_only(&self, device: (u32, u32)) -> io::Result<()> {
+        done(self.act(&Request::SetReadOnly { device }, None)?.0)
+    }
+
+    /// `connection`: to the kernel, for the process that touches.
+    ///
+    /// # Errors
+    /// Where the kernel does not let it, or no process can be started.
+    pub fn begin_touching(&self, device: (u32, u32), connection: Option<BorrowedFd<'_>>) -> io::Result<Touching> {
+        match self.act(&Request::BeginTouching { device }, connection)? {
+            (Answer::Touching(process), Some(socket)) => Ok(Touching { process, socket }),
+            (answer, _) => Err(done(answer).err().unwrap_or_else(|| io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    /// # Errors
+    /// Where the file system cannot be made what it was.
+    pub fn end_touching(&self) -> io::Result<()> {
+        done(self.act(&Request::EndTouching, None)?.0)
+    }
+
+    /// Takes a moment. No where that cannot be told.
+    pub fn is_for_a_restart(&self) -> bool {
+        matches!(self.act(&Request::IsForARestart, None), Ok((Answer::Restart(true), _)))
+    }
+
+    /// What a thread runs, by its folder in `/proc`: the path, and whether the file there is the one. None in any doubt.
+    pub fn executable(&self, thread: BorrowedFd<'_>) -> Option<(PathBuf, bool)> {
+        let mut bytes = [0; protocol::LONGEST];
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        protocol::send_bytes(looks.as_fd(), b"?", Some(thread)).ok()?;
+        let (length, _) = protocol::receive_bytes(looks.as_fd(), &mut bytes).ok()?;
+        let Found { path, is_there } = Found::from_bytes(bytes.get(..length)?)?;
+        Some((OsString::from_vec(path).into(), is_there))
+    }
+
+    fn act(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
+        let acts = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
+        ask(&acts, request, descriptor)
+    }
+}
+
+fn ask(
+    socket: &OwnedFd,
+    request: &Request,
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<(Answer, Option<OwnedFd>)> {
+    protocol::send(socket.as_fd(), request, descriptor)?;
+    protocol::receive(socket.as_fd())
+}
+
+fn done(answer: Answer) -> io::Result<()> {
+    match answer {
+        Answer::Done => Ok(()),
+        Answer::Failed { errno: Some(errno), .. } => Err(io::Error::from_raw_os_error(errno)),
+        answer => Err(io::Error::other(why(answer))),
+    }
+}
+
+fn why(answer: Answer) -> String {
+    match answer {
+        Answer::Failed { why, .. } => why,
+        _ => "the process that mounts answered another question".to_owned(),
+    }
+}
+
+fn gone(error: &io::Error) -> String {
+    format!("the process {NAME}, which mounts and unmounts, does not answer: {error}")
+}

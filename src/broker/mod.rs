@@ -1,0 +1,16 @@
+//! What the daemon does with more rights than it keeps: a process of its own, started before the daemon enters its
+//! sandbox ([`crate::sandbox`]), which can be asked for a few things and nothing else.
+//!
+//! It mounts and unmounts at the one mountpoint that it was started for, makes that file system writable to the kernel
+//! while watchers are told of a change, looks which program a caller runs, and asks systemd whether the unit is being
+//! restarted. It is never given a value or a credential. Whoever has taken over the daemon can ask it for the same, and
+//! so unmount the secrets, but not mount anything else, start a program, or read a file.
+//!
+//! `protocol` is what is said, `client` the daemon's end, `process` the other one.
+
+mod client;
+mod process;
+mod protocol;
+
+pub use client::{Broker, Touching, installed};
+pub use process::{is_meant, main};

@@ -1,0 +1,156 @@
+//! The process itself: this program once more, called by another name. Its standard input and output are the sockets
+//! through which it is asked.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use super::client::NAME;
+use super::protocol::{self, Answer, Found, Request};
+use crate::access::evidence::what_runs;
+use crate::fs::events::{self, Hands};
+use crate::fs::mount::{self, Mount};
+use crate::handover;
+use crate::sandbox;
+
+/// Has this program been called to be the broker?
+pub fn is_meant() -> bool {
+    std::env::args_os().next().is_some_and(|name| name == NAME)
+}
+
+/// What it was started for.
+struct Terms {
+    mountpoint: PathBuf,
+    allow_other: bool,
+    events: bool,
+}
+
+impl Terms {
+    fn of(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut flag = || arguments.next()?.to_str()?.parse::<bool>().ok();
+        let (allow_other, events) = (flag()?, flag()?);
+        Some(Self { mountpoint: arguments.next()?.into(), allow_other, events })
+    }
+}
+
+/// What it has done of that.
+#[derive(Default)]
+struct State {
+    /// One daemon has one mount.
+    has_mounted: bool,
+    hands: Option<Hands>,
+}
+
+/// Answers until the daemon is gone.
+pub fn main() -> ExitCode {
+    let Some(terms) = Terms::of(std::env::args_os().skip(1)) else { return ExitCode::FAILURE };
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
+        // They end whoever stops the daemon, which asks for its last things then.
+        // SAFETY: no handler is installed, so no code of ours runs in one.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    // What `ps` shows of a program that was started through a link of /proc is no name.
+    let _ = rustix::thread::set_name(c"hushfs-broker");
+    crate::telemetry::silence_panics();
+    if sandbox::harden().is_err() || sandbox::confine_broker().is_err() {
+        return ExitCode::FAILURE;
+    }
+    let looks = thread::Builder::new().name("hushfs-looks".into()).spawn(look);
+    if looks.is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut state = State::default();
+    answer(io::stdin(), |request, descriptor| act(&terms, &mut state, request, descriptor));
+    // Without waiting, and without touching the mount of a daemon that has died: the next one puts it right.
+    std::process::exit(0)
+}
+
+fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
+    loop {
+        let (answer, descriptor) = match protocol::receive(&socket) {
+            Ok((request, descriptor)) => of(request, descriptor),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => (Answer::failed(&error), None),
+            Err(_) => return,
+        };
+        if protocol::send(&socket, &answer, descriptor.as_ref().map(AsFd::as_fd)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Says what callers run, until nobody asks.
+fn look() {
+    let (socket, mut bytes) = (io::stdout(), [0; protocol::LONGEST]);
+    while let Ok((_, thread)) = protocol::receive_bytes(&socket, &mut bytes) {
+        let found = thread.and_then(what_runs).map(|executable| Found {
+            path: executable.shown().as_os_str().as_encoded_bytes().to_vec(),
+            is_there: executable.path().is_some(),
+        });
+        if protocol::send_bytes(&socket, &Found::to_bytes(found.as_ref()), None).is_err() {
+            return;
+        }
+    }
+}
+
+fn act(
+    terms: &Terms,
+    state: &mut State,
+    request: Request,
+    descriptor: Option<OwnedFd>,
+) -> (Answer, Option<OwnedFd>) {
+    let of = |done: io::Result<()>| done.map_or_else(|error| Answer::failed(&error), |()| Answer::Done);
+    let in_words = |error: &mount::Error| Answer::Failed { why: error.to_string(), errno: None };
+    let place = |device, connection| events::Place { mountpoint: terms.mountpoint.clone(), device, connection };
+    match request {
+        Request::Mount if std::mem::replace(&mut state.has_mounted, true) => {
+            (Answer::Failed { why: "it has been mounted already".to_owned(), errno: None }, None)
+        }
+        Request::Mount => match mount::mount(&terms.mountpoint, terms.allow_other, terms.events) {
+            Ok((descriptor, mount)) => {
+                let device = mount.device().map(str::to_owned);
+                mount.leave();
+                (Answer::Mounted(device), Some(descriptor))
+            }
+            Err(error) => (in_words(&error), None),
+        },
+        Request::Unmount { device } => match Mount::of(&terms.mountpoint, &device) {
+            Ok(Some(mount)) => (mount.end().map_or_else(|error| in_words(&error), |()| Answer::Done), None),
+            // Somebody was quicker.
+            Ok(None) => (Answer::Done, None),
+            Err(error) => (Answer::failed(&error), None),
+        },
+        Request::SetReadOnly { device } => (of(events::set_read_only_here(&place(device, None))), None),
+        Request::BeginTouching { device } => {
+            // Whoever did not say that it is over has gone on all the same.
+            state.hands = None;
+            match Hands::on(&place(device, descriptor)) {
+                Ok((begun, socket)) => {
+                    let process = begun.process();
+                    state.hands = Some(begun);
+                    (Answer::Touching(process), Some(socket))
+                }
+                Err(error) => (Answer::failed(&error), None),
+            }
+        }
+        Request::EndTouching => (of(state.hands.take().map_or(Ok(()), Hands::end)), None),
+        Request::IsForARestart => (Answer::Restart(handover::restart_is_asked_for()), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_is_started_for_is_all_there_or_nothing() {
+        let of = |arguments: &[&str]| Terms::of(arguments.iter().map(OsString::from));
+        let terms = of(&["true", "false", "/secrets"]).unwrap();
+        assert_eq!((terms.allow_other, terms.events, terms.mountpoint), (true, false, "/secrets".into()));
+        for bad in [&["true", "false"][..], &["true"], &[], &["yes", "no", "/secrets"]] {
+            assert!(of(bad).is_none(), "{bad:?}");
+        }
+    }
+}
