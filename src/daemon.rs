@@ -23,6 +23,7 @@ use crate::fs::{News, Operations, Serving, events, fuse};
 use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
 use crate::reload::{self, Members, Origin, Reloader};
+use crate::sandbox::{self, SandboxError};
 use crate::telemetry::metrics;
 use crate::tree::{Namespace, SecretNode};
 use crate::watchdog;
@@ -61,6 +62,8 @@ pub enum DaemonError {
     Mountpoint { at: String, error: io::Error },
     #[error("scope `{scope}`: {error}")]
     Provider { scope: String, error: provider::Error },
+    #[error("{0}")]
+    Sandbox(#[from] SandboxError),
     #[error("cannot {what}: {error}")]
     Os { what: &'static str, error: io::Error },
 }
@@ -81,8 +84,10 @@ pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
     if kept.is_none() {
         clear_the_place(&mountpoint)?;
     }
-    // From here on we mount, unmount and look into other processes no more: the broker does.
+    // From here on we mount, unmount and look into other processes no more: the broker does. Before there are threads, for
+    // what each of them may do is what the one that starts it may.
     Broker::install(&mountpoint, config.allow_other, config.events).map_err(os("start the process that mounts"))?;
+    sandbox::enter(&config, &origin.source, place.as_ref().map(|place| place.socket.as_path()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("hushfs-task")

@@ -95,12 +95,7 @@ fn look() {
     }
 }
 
-fn act(
-    terms: &Terms,
-    state: &mut State,
-    request: Request,
-    descriptor: Option<OwnedFd>,
-) -> (Answer, Option<OwnedFd>) {
+fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     let of = |done: io::Result<()>| done.map_or_else(|error| Answer::failed(&error), |()| Answer::Done);
     let in_words = |error: &mount::Error| Answer::Failed { why: error.to_string(), errno: None };
     let place = |device, connection| events::Place { mountpoint: terms.mountpoint.clone(), device, connection };

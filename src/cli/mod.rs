@@ -77,6 +77,10 @@ pub fn main() -> ExitCode {
     if crate::broker::is_meant() {
         return crate::broker::main();
     }
+    #[cfg(debug_assertions)]
+    if crate::sandbox::hostile::is_meant() {
+        return crate::sandbox::hostile::main();
+    }
     // In every command: those of the store hold values too.
     crate::telemetry::silence_panics();
     let cli = match Cli::try_parse() {

@@ -32,7 +32,10 @@ impl Mount {
         init_logs(self.log);
         daemon::run(config, origin).map(|()| ExitCode::SUCCESS).map_err(|error| {
             let status = match &error {
-                DaemonError::Mount(_) | DaemonError::Mountpoint { .. } | DaemonError::Os { .. } => Status::Os,
+                DaemonError::Mount(_)
+                | DaemonError::Mountpoint { .. }
+                | DaemonError::Sandbox(_)
+                | DaemonError::Os { .. } => Status::Os,
                 DaemonError::Occupied { .. }
                 | DaemonError::Hung { .. }
                 | DaemonError::Lingering { .. }

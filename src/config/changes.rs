@@ -49,6 +49,7 @@ impl Changes {
             control: _,
             audit: _,
             metrics: _,
+            sandbox: _,
             scopes: _,
             grants: _,
             identities: _,
@@ -114,6 +115,9 @@ pub fn fixed(before: &Config, after: &Config) -> Vec<String> {
             if config.metrics.names { format!("{listen}, with names") } else { listen }
         };
         fixed.push(format!("[metrics] are to be had at {} and were to be at {}", shown(before), shown(after)));
+    }
+    if before.sandbox != after.sandbox {
+        fixed.push("[sandbox] was to be another, and what the daemon has given up does not come back".to_owned());
     }
     fixed
 }

@@ -10,6 +10,7 @@ pub const ROOT: &[&str] = &[
     "control",
     "audit",
     "metrics",
+    "sandbox",
     "scopes",
     "grant",
     "identity",
@@ -23,6 +24,10 @@ pub const AUDIT: &[&str] = &["file", "journald", "stderr", "required"];
 
 /// In `[metrics]`.
 pub const METRICS: &[&str] = &["listen", "names"];
+
+/// In `[sandbox]`.
+pub const SANDBOX: &[&str] =
+    &["capabilities", "no_new_privileges", "landlock", "seccomp", "read", "write", "programs", "connect"];
 
 /// In a `[[grant]]`.
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];

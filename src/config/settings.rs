@@ -26,6 +26,7 @@ pub struct Config {
     pub control: ControlSettings,
     pub audit: AuditSettings,
     pub metrics: MetricsSettings,
+    pub sandbox: SandboxSettings,
     pub scopes: BTreeMap<ScopeName, Scope>,
     /// Who may do what, in reading order.
     pub grants: Vec<Statement>,
@@ -124,6 +125,39 @@ impl fmt::Display for MetricsListen {
         match self {
             Self::Socket(path) => path.display().fmt(f),
             Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+/// What the daemon gives up once it has started: a flag for each layer, and what is let through besides what the rest of
+/// the configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxSettings {
+    pub capabilities: bool,
+    pub no_new_privileges: bool,
+    pub landlock: bool,
+    pub seccomp: bool,
+    /// Files and folders that may be read.
+    pub read: Vec<PathBuf>,
+    /// Folders that may be written to.
+    pub write: Vec<PathBuf>,
+    /// Programs, and folders of programs, that may be started.
+    pub programs: Vec<PathBuf>,
+    /// TCP ports that may be connected to.
+    pub connect: Vec<u16>,
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self {
+            capabilities: true,
+            no_new_privileges: true,
+            landlock: true,
+            seccomp: true,
+            read: Vec::new(),
+            write: Vec::new(),
+            programs: Vec::new(),
+            connect: Vec::new(),
         }
     }
 }

@@ -35,6 +35,7 @@ fn settings_in(text: &str) -> BTreeSet<String> {
             "[control]" => "control.",
             "[audit]" => "audit.",
             "[metrics]" => "metrics.",
+            "[sandbox]" => "sandbox.",
             "[scopes.dev]" => "local.",
             "[scopes.prod]" => "aws-secrets-manager.",
             "[scopes.gcp]" => "gcp-secret-manager.",
@@ -104,6 +105,7 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
         control,
         audit,
         metrics,
+        sandbox,
         scopes,
         grants,
         identities,
@@ -124,6 +126,19 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
     assert_eq!(AuditSettings { file: None, ..audit }, empty.audit);
     assert!(metrics.listen.is_some(), "an example: there is no default");
     assert_eq!(MetricsSettings { listen: None, ..metrics }, empty.metrics);
+    assert!(!sandbox.read.is_empty() && !sandbox.write.is_empty() && !sandbox.programs.is_empty(), "examples");
+    assert!(!sandbox.connect.is_empty(), "an example");
+    let none = SandboxSettings::default();
+    assert_eq!(
+        SandboxSettings {
+            read: none.read,
+            write: none.write,
+            programs: none.programs,
+            connect: none.connect,
+            ..sandbox
+        },
+        empty.sandbox
+    );
     assert_eq!(grants.len(), 1, "an example: nothing is granted by default");
     assert_eq!(grants[0].effect, Effect::Allow);
     assert_eq!(scopes.len(), keys::PROVIDERS.len());
@@ -157,13 +172,14 @@ fn the_shipped_file_with_every_setting_taken_is_accepted_and_changes_no_default(
 
 #[test]
 fn the_shipped_file_has_every_setting_that_there_is_and_no_other() {
-    let tables = ["cache", "control", "audit", "metrics", "scopes", "grant", "identity"];
+    let tables = ["cache", "control", "audit", "metrics", "sandbox", "scopes", "grant", "identity"];
     let mut known: BTreeSet<String> =
         keys::ROOT.iter().filter(|name| !tables.contains(name)).map(|name| (*name).to_owned()).collect();
     known.extend(keys::CACHE.iter().chain(keys::CACHE_ONLY).map(|name| format!("cache.{name}")));
     known.extend(keys::CONTROL.iter().map(|name| format!("control.{name}")));
     known.extend(keys::AUDIT.iter().map(|name| format!("audit.{name}")));
     known.extend(keys::METRICS.iter().map(|name| format!("metrics.{name}")));
+    known.extend(keys::SANDBOX.iter().map(|name| format!("sandbox.{name}")));
     known.extend(keys::GRANT.iter().map(|name| format!("grant.{name}")));
     let is_service = |name: &str| keys::IDENTITY_SERVICES.iter().any(|(service, _)| *service == name);
     known.extend(keys::IDENTITY.iter().filter(|name| !is_service(name)).map(|name| format!("identity.{name}")));
@@ -214,6 +230,9 @@ fn every_setting_that_there_is_is_judged() {
     }
     for name in keys::METRICS {
         complains(format!("[metrics]\n{name} = []\n"), name);
+    }
+    for name in keys::SANDBOX {
+        complains(format!("[sandbox]\n{name} = 1.5\n"), name);
     }
     for name in keys::CONTROL {
         complains(format!("[control]\n{name} = []\n"), name);

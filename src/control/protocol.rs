@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reload::Reloaded;
 use crate::access::explanation::Explanation;
+use crate::sandbox::Layer;
 
 /// A command to the daemon.
 #[derive(Debug, Serialize, Deserialize)]
@@ -189,6 +190,8 @@ pub struct Status {
     pub tasks: usize,
     pub cache: CacheStatus,
     pub audit: AuditStatus,
+    /// What the daemon has given up, layer by layer.
+    pub sandbox: Vec<Layer>,
     pub scopes: Vec<ScopeStatus>,
 }
 

@@ -57,6 +57,7 @@ impl Reporter {
                 memory_unlocked: locked.unlocked,
             },
             audit: self.audit(),
+            sandbox: crate::sandbox::layers().to_vec(),
             scopes,
         }
     }

@@ -17,6 +17,7 @@ pub mod online;
 mod procfs;
 mod providers;
 mod proxy;
+mod sandbox;
 mod swap;
 mod unit;
 
@@ -38,6 +39,7 @@ pub fn of_host(source: &Source) -> (Vec<Finding>, Option<Config>) {
         findings.extend(procfs::check(config));
         findings.extend(lsm::check(config));
         findings.extend(proxy::check(config));
+        findings.extend(sandbox::check(config));
     }
     findings.extend(swap::check());
     findings.push(clock::check());

@@ -20,6 +20,7 @@ use crate::cache::{Followers, Source, close_all, room_for_values};
 use crate::config::{self, Changes, Config, Loaded};
 use crate::control::{ReloadRequests, Reloaded};
 use crate::fs::{News, Operations, Outdated, Serving, fuse};
+use crate::sandbox;
 use crate::tree::Namespace;
 
 pub use self::members::{Members, judge};
@@ -105,6 +106,10 @@ impl Reloader {
         if !self.agreed.can_wait(longest(&config)) {
             fixed.push("`timeout` was to be so long that the kernel would give the mount up".to_owned());
         }
+        let lacking = self.lacking(&config).await?;
+        if !lacking.is_empty() {
+            fixed.push(format!("in its sandbox the daemon may not {}", lacking.join(", nor ")));
+        }
         if !fixed.is_empty() {
             return Err(Refused::Fixed(fixed));
         }
@@ -131,6 +136,27 @@ impl Reloader {
         self.unfinished.extend(changes.audit.then(|| std::mem::replace(&mut self.audit, audit)));
         self.replace(now, next, &namespace, &outdated, longest).await;
         Ok(changes)
+    }
+
+    /// What the daemon was not let through to, and another configuration needs. What the one that holds would have to
+    /// reach as well is no reason to refuse another: it may have come since the start, such as a folder at home.
+    async fn lacking(&self, config: &Config) -> Result<Vec<String>, Refused> {
+        let (before, after, source) = (self.config.clone(), config.clone(), self.origin.source.clone());
+        let look = move || {
+            // Its socket stays where it is.
+            let lacks = |config: &Config| sandbox::lacks(config, &source, None);
+            let had_in_vain = lacks(&before);
+            lacks(&after).into_iter().partition::<Vec<_>, _>(|lacking| !had_in_vain.contains(lacking))
+        };
+        // Files are looked at, which may take its time.
+        let looked = tokio::task::spawn_blocking(look).await;
+        let (lacking, known) = looked.map_err(|_| Refused::Failed("looking at files was broken off".to_owned()))?;
+        for lacking in known {
+            tracing::warn!(
+                "in its sandbox the daemon may not {lacking}, which was not there when it started; restart it for that"
+            );
+        }
+        Ok(lacking)
     }
 
     /// From here on nothing fails.

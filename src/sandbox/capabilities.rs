@@ -35,3 +35,8 @@ pub fn keep(kept: CapabilitySet) -> io::Result<()> {
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     Ok(set_capabilities(None, sets)?)
 }
+
+/// Which of these there are, as capabilities(7) names them without `CAP_`.
+pub fn names(of: CapabilitySet) -> String {
+    of.iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(" ")
+}

@@ -1,17 +1,161 @@
 //! What the process gives up, so that a mistake elsewhere costs less.
+//!
+//! `process` comes first, before any value is in memory. The rest is entered at once ([`enter`]), before the daemon has any
+//! thread but its first: what one thread gives up all later ones have given up. What the daemon needs more for, such as to
+//! unmount, a process of its own does that was started before: [`crate::broker`].
+//!
+//! A layer that a setting does not turn off holds, or the daemon does not start; only one that the kernel does not have is
+//! gone without, and said to be.
 
 mod capabilities;
+#[cfg(debug_assertions)]
+pub mod hostile;
+mod landlock;
+mod layer;
 mod process;
+mod reach;
+mod seccomp;
+mod system_calls;
 
 use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::thread::{CapabilitySet, set_no_new_privs};
+use thiserror::Error;
 
+pub use self::layer::{Layer, State};
 pub use self::process::harden;
+use self::reach::Reach;
+use crate::config::{Config, MetricsListen, Source};
 
-/// What the daemon's broker needs: to mount, to look which program a caller runs, and to find the way to the mountpoint.
+/// What the daemon's root needs of root's power, where it has it: to read what belongs to other users (stores, tokens),
+/// and to lock memory for values beyond the limit.
+const KEPT: CapabilitySet = CapabilitySet::DAC_READ_SEARCH.union(CapabilitySet::IPC_LOCK);
+/// What its broker needs: to mount, to look which program a caller runs, and to find the way to the mountpoint.
 const KEPT_BY_BROKER: CapabilitySet =
     CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_PTRACE).union(CapabilitySet::DAC_READ_SEARCH);
+/// Ports below belong to root.
+const FIRST_PORT_OF_ALL: u16 = 1024;
+
+/// Why the daemon does not start.
+#[derive(Debug, Error)]
+#[error("cannot give up what the daemon does not need ({layer}): {error}; to go without: {layer} = false in [sandbox]")]
+pub struct SandboxError {
+    layer: &'static str,
+    error: io::Error,
+}
+
+fn failed(layer: &'static str) -> impl Fn(io::Error) -> SandboxError {
+    move |error| SandboxError { layer, error }
+}
+
+/// What holds of this process.
+#[derive(Debug)]
+struct Entered {
+    layers: Vec<Layer>,
+    /// What it was let through to; None where nothing is withheld.
+    reach: Option<Reach>,
+}
+
+static ENTERED: OnceLock<Entered> = OnceLock::new();
+
+/// What came of each layer; none before the sandbox is entered.
+pub fn layers() -> &'static [Layer] {
+    ENTERED.get().map_or(&[], |entered| &entered.layers)
+}
+
+/// What this process cannot do that it would have to with another configuration, in words: only a new one can. Empty
+/// where nothing is lacking.
+pub fn lacks(config: &Config, source: &Source, socket: Option<&Path>) -> Vec<String> {
+    let reach = ENTERED.get().and_then(|entered| entered.reach.as_ref());
+    reach.map_or_else(Vec::new, |reach| reach.lacks(&Reach::of(config, source, socket)))
+}
+
+/// Enters the sandbox, for good. To be called by the only thread that there is.
+///
+/// # Errors
+/// Where a layer that is wanted, and that the kernel has, does not hold.
+pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<(), SandboxError> {
+    let settings = &config.sandbox;
+    // What a library asks the kernel once, and must not ask in vain.
+    let _ = (rustix::param::page_size(), rustix::param::clock_ticks_per_second());
+    let mut layers = Vec::new();
+    layers.push(if settings.no_new_privileges {
+        set_no_new_privs(true).map_err(|errno| failed("no_new_privileges")(errno.into()))?;
+        Layer::on("no_new_privileges", "")
+    } else {
+        Layer::off("no_new_privileges")
+    });
+    layers.push(if settings.capabilities {
+        let kept = kept(config);
+        capabilities::keep(kept).map_err(failed("capabilities"))?;
+        let left = rustix::thread::capabilities(None).map_err(|errno| failed("capabilities")(errno.into()))?.permitted;
+        let detail =
+            if left.is_empty() { "none kept".to_owned() } else { format!("kept: {}", capabilities::names(left)) };
+        Layer::on("capabilities", detail)
+    } else {
+        Layer::off("capabilities")
+    });
+    let reach = Reach::of(config, source, socket);
+    layers.push(if settings.landlock {
+        for path in &reach.unreachable {
+            tracing::warn!(
+                "{} is not there, and can be reached only by a daemon that starts when it is",
+                path.display()
+            );
+        }
+        landlock::enter(&reach).map_err(failed(landlock::NAME))?
+    } else {
+        Layer::off(landlock::NAME)
+    });
+    // The last, for what the others do is in no list.
+    layers.push(if settings.seccomp {
+        seccomp::enter(!reach.programs.is_empty()).map_err(failed(seccomp::NAME))?
+    } else {
+        Layer::off(seccomp::NAME)
+    });
+    for layer in &layers {
+        match layer.state {
+            State::On => {}
+            State::Partial | State::Unavailable | State::Off => {
+                tracing::warn!("sandbox: {} is {}: {}", layer.name, layer.state.as_str(), layer.detail);
+            }
+        }
+    }
+    // It is entered once: a second time would be a mistake of ours, and changes nothing.
+    let is_withheld =
+        layers.iter().any(|it| it.name == landlock::NAME && matches!(it.state, State::On | State::Partial));
+    let _ = ENTERED.set(Entered { layers, reach: is_withheld.then_some(reach) });
+    Ok(())
+}
+
+fn kept(config: &Config) -> CapabilitySet {
+    let mut kept = KEPT;
+    if let Some(MetricsListen::Address(address)) = config.metrics.listen
+        && address.port() < FIRST_PORT_OF_ALL
+    {
+        kept |= CapabilitySet::NET_BIND_SERVICE;
+    }
+    if landlock::hides_processes() {
+        // Without it nobody's processes are seen there.
+        kept |= CapabilitySet::SYS_PTRACE;
+    }
+    kept
+}
+
+/// The version of Landlock that has all that is used of it.
+pub const LANDLOCK_KNOWN: i32 = landlock::KNOWN as i32;
+
+/// Which version of Landlock this kernel has; None where it has none.
+pub fn landlock_version() -> Option<i32> {
+    landlock::version()
+}
+
+/// Does this kernel filter system calls, and is there a list for its architecture?
+pub fn has_seccomp() -> bool {
+    seccomp::is_available()
+}
 
 /// What the broker gives up. fusermount3, which mounts for who is not root, is setuid, and so is no program that has given
 /// up new privileges.

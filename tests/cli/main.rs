@@ -18,6 +18,7 @@ mod keys;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod metrics;
+mod sandbox;
 mod support;
 mod values;
 mod vault;

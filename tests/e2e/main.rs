@@ -95,6 +95,7 @@ mod reload;
 ))]
 mod rotated_while_cached;
 mod rotation;
+mod sandbox;
 mod scarcity;
 #[cfg(feature = "aws")]
 mod shutdown;

@@ -39,6 +39,10 @@ pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     if cache.memory_unlocked > 0 {
         let _ = writeln!(text, "WARNING: {} bytes for values could not be locked in memory", cache.memory_unlocked);
     }
+    for layer in &status.sandbox {
+        let detail = if layer.detail.is_empty() { String::new() } else { format!(" ({})", escaped(&layer.detail)) };
+        let _ = writeln!(text, "sandbox: {} {}{detail}", layer.name, layer.state.as_str());
+    }
     for sink in &status.audit.sinks {
         let _ = writeln!(text, "audit to {}: {} written, {} lost", sink.sink, sink.written, sink.lost);
         if let Some(why) = &sink.failing {

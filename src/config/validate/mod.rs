@@ -20,6 +20,7 @@ mod local;
 mod metrics;
 mod prefix;
 mod principals;
+mod sandbox;
 mod scope;
 mod section;
 mod tables;
@@ -77,6 +78,11 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let metrics_settings = metrics::read(&metrics);
     metrics.reject_unknown();
 
+    let sandbox_table = root.table("sandbox", "[sandbox]").unwrap_or(&nothing);
+    let sandbox = Section::new("[sandbox]", sandbox_table, &[keys::SANDBOX], &problems);
+    let sandbox_settings = sandbox::read(&sandbox);
+    sandbox.reject_unknown();
+
     let scopes = root.table("scopes", "[scopes.NAME]").unwrap_or(&nothing);
     let mut judged: BTreeMap<ScopeName, Scope> = BTreeMap::new();
     for (name, item) in scopes {
@@ -103,6 +109,7 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
         control: ControlSettings { socket },
         audit: audit_settings,
         metrics: metrics_settings,
+        sandbox: sandbox_settings,
         scopes: judged,
         grants,
         identities,

@@ -204,7 +204,8 @@ fn systemd_reloads_it_in_both_ways_and_a_daemon_after_that_goes_on_with_what_hol
     {
         let place = Place::new();
         let machine = Machine::new(&place);
-        machine.hushfs("");
+        // Of what comes later the daemon has to know at its start.
+        machine.hushfs("[sandbox]\nread = [\"/var/lib/elsewhere\"]\n");
         machine.unit("hushfs.service", &UNIT.replace("RELOAD", reload));
         machine.secret("db", "value");
         machine.secret("other", "value");

@@ -1,0 +1,134 @@
+//! Landlock: which files may be opened, to which ports of TCP may be connected, and that no process outside is signalled,
+//! looked into, or spoken to over a socket without a path.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
+
+use super::layer::{Layer, State};
+use super::reach::Reach;
+
+/// The setting.
+pub const NAME: &str = "landlock";
+/// What of it we know and ask for: files, ioctl, network, scopes (Linux 6.12).
+pub const KNOWN: ABI = ABI::V6;
+/// `LANDLOCK_CREATE_RULESET_VERSION`.
+const ASK_FOR_VERSION: u32 = 1;
+/// The kernel's end of a mount, once more for each thread that serves it.
+const FUSE: &str = "/dev/fuse";
+
+/// For this thread, and for those that it starts; for good.
+///
+/// # Errors
+/// Where a kernel that has it refuses it.
+pub fn enter(reach: &Reach) -> io::Result<Layer> {
+    if hides_processes() {
+        // Then who is asking can only be told by those who may look into them, which Landlock takes from everybody.
+        let detail = "/proc is mounted with hidepid, and callers could not be told apart".to_owned();
+        return Ok(Layer { name: NAME.to_owned(), state: State::Unavailable, detail });
+    }
+    // Something that keeps us from it is not a kernel that lacks it.
+    match probe() {
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => return Err(error),
+        Ok(_) | Err(_) => {}
+    }
+    let status = restrict(reach).map_err(io::Error::other)?;
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi as i32,
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+    };
+    let (state, detail) = match status.ruleset {
+        RulesetStatus::FullyEnforced => {
+            (State::On, format!("{} folders, {} ports", reach.read.len(), reach.connect.len()))
+        }
+        RulesetStatus::PartiallyEnforced => (
+            State::Partial,
+            format!("version {abi} of it, and it has all that is used from version {} on", KNOWN as i32),
+        ),
+        RulesetStatus::NotEnforced => (State::Unavailable, "it came with Linux 5.13, and must be in lsm=".to_owned()),
+    };
+    Ok(Layer { name: NAME.to_owned(), state, detail })
+}
+
+fn restrict(reach: &Reach) -> Result<landlock::RestrictionStatus, RulesetError> {
+    // A socket without a path is outside unless nobody there is to be told.
+    let tells_abstractly = std::env::var_os("NOTIFY_SOCKET").is_some_and(|at| at.as_encoded_bytes().starts_with(b"@"));
+    let scopes = if tells_abstractly { Scope::Signal.into() } else { Scope::AbstractUnixSocket | Scope::Signal };
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::from_all(KNOWN))?
+        .scope(scopes)?
+        .create()?;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let append = read | make_bitflags!(AccessFs::{WriteFile | MakeReg});
+    let sockets = make_bitflags!(AccessFs::{ReadDir | MakeSock | RemoveFile});
+    let write =
+        AccessFs::from_all(KNOWN) & !make_bitflags!(AccessFs::{Execute | IoctlDev | MakeChar | MakeBlock | Refer});
+    let mut ruleset = ruleset;
+    for (paths, access) in [
+        (&reach.read, read),
+        (&reach.append, append),
+        (&reach.sockets, sockets),
+        (&reach.write, write),
+        (&reach.programs, read | AccessFs::Execute),
+    ] {
+        ruleset = allow(ruleset, paths, access)?;
+    }
+    let device = make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev});
+    ruleset = allow(ruleset, &[PathBuf::from(FUSE)].into(), device)?;
+    ruleset = allow(ruleset, &[PathBuf::from("/dev/null")].into(), make_bitflags!(AccessFs::{ReadFile | WriteFile}))?;
+    for port in &reach.connect {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
+    }
+    for port in &reach.bind {
+        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+    }
+    ruleset.restrict_self()
+}
+
+fn allow(
+    mut ruleset: RulesetCreated,
+    paths: &BTreeSet<PathBuf>,
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    for path in paths {
+        // Gone since: then there is nothing to reach.
+        let Ok(descriptor) = PathFd::new(path) else { continue };
+        let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
+        if !access.is_empty() {
+            ruleset = ruleset.add_rule(PathBeneath::new(descriptor, access))?;
+        }
+    }
+    Ok(ruleset)
+}
+
+/// Of the kernel; None where it has none, or has it turned off.
+pub fn version() -> Option<i32> {
+    probe().ok()
+}
+
+fn probe() -> io::Result<i32> {
+    // SAFETY: asked for the version alone, the call reads no memory.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0, ASK_FOR_VERSION) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(answer).map_err(io::Error::other) }
+}
+
+/// Does `/proc` show a process only to who may trace it?
+pub fn hides_processes() -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/self/mounts") else { return false };
+    table.lines().filter(|line| line.split(' ').nth(1).is_some_and(|at| Path::new(at) == Path::new("/proc"))).any(
+        |line| {
+            let options = line.split(' ').nth(3).unwrap_or_default();
+            options
+                .split(',')
+                .any(|option| option.strip_prefix("hidepid=").is_some_and(|how| how != "0" && how != "off"))
+        },
+    )
+}

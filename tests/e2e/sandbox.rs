@@ -1,0 +1,300 @@
+//! What code that has taken over the daemon cannot do, and which layer of the sandbox keeps it from it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::daemon::{HUSHFS, Place};
+use crate::support::plain::PlainStore;
+
+const NO_NEW_PRIVILEGES: &str = "no_new_privileges";
+const CAPABILITIES: &str = "capabilities";
+const LANDLOCK: &str = "landlock";
+const SECCOMP: &str = "seccomp";
+const ALL: [&str; 4] = [NO_NEW_PRIVILEGES, CAPABILITIES, LANDLOCK, SECCOMP];
+
+/// What an attempt is made on.
+#[derive(Clone, Copy)]
+enum On {
+    Nothing,
+    /// A file that the configuration does not name.
+    Stranger,
+    /// A new file beside it.
+    New,
+    /// An empty folder beside it.
+    Folder,
+    Program,
+    /// A port that somebody listens on.
+    Port,
+    /// The name of a socket that somebody listens on.
+    Socket,
+    /// A file of the store.
+    Own,
+    /// The audit log.
+    Log,
+}
+
+/// An attempt, and each layer that is enough to keep it from success. Not as root, an attempt that fails anyway is left out.
+const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
+    ("read", On::Stranger, &[LANDLOCK], false),
+    ("write", On::New, &[LANDLOCK], false),
+    ("shorten", On::Stranger, &[LANDLOCK], false),
+    ("remove", On::Stranger, &[LANDLOCK], false),
+    ("remove", On::Own, &[LANDLOCK], false),
+    ("shorten", On::Log, &[LANDLOCK], false),
+    ("start a program", On::Program, &[LANDLOCK, SECCOMP], false),
+    ("start a process", On::Nothing, &[SECCOMP], false),
+    ("connect", On::Port, &[LANDLOCK], false),
+    ("listen", On::Nothing, &[LANDLOCK], false),
+    ("connect without a path", On::Socket, &[LANDLOCK], false),
+    ("signal", On::Nothing, &[LANDLOCK, SECCOMP], true),
+    ("trace", On::Nothing, &[LANDLOCK, SECCOMP], true),
+    ("read another's memory", On::Nothing, &[LANDLOCK, SECCOMP], true),
+    ("open another's memory", On::Nothing, &[LANDLOCK], true),
+    ("make memory that is written and run", On::Nothing, &[SECCOMP], false),
+    ("make a user namespace", On::Nothing, &[SECCOMP], false),
+    ("make a ring", On::Nothing, &[SECCOMP], false),
+    ("look into a keyring", On::Nothing, &[SECCOMP], false),
+    ("watch performance", On::Nothing, &[SECCOMP], false),
+    ("make a program of another user's", On::Stranger, &[SECCOMP], true),
+    ("mount", On::Folder, &[CAPABILITIES, SECCOMP, LANDLOCK], true),
+    ("unmount", On::Folder, &[CAPABILITIES, SECCOMP], true),
+    ("open a file system", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("load a module", On::Nothing, &[SECCOMP], true),
+    ("load a kernel", On::Nothing, &[SECCOMP], true),
+    ("make namespaces", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("become another user", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("take all capabilities", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("open a packet socket", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("give a file away", On::Stranger, &[CAPABILITIES, SECCOMP], true),
+];
+
+/// Those that only the sandbox keeps from it say so with one of these.
+fn is_refused(came_to: &str) -> bool {
+    [libc::EPERM, libc::EACCES].iter().any(|errno| came_to == errno.to_string())
+}
+
+/// Makes every attempt with each layer alone that is enough, with all of them, and with none.
+fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl Fn(&mut Command)) {
+    let store = PlainStore::new(place.path(), "store");
+    store.put("a", b"x");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let socket = format!("hushfs-hostile-{}-{is_root}", std::process::id());
+    let _socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&socket).unwrap()).unwrap();
+    fs::create_dir(place.path().join("log")).unwrap();
+    for folder in [&store.path, &place.path().join("log")] {
+        open_folder(folder);
+    }
+    let shown = |path: &Path| path.to_str().unwrap().to_owned();
+    for (attempt, on, enough, needs_root) in ATTEMPTS {
+        if *needs_root && !is_root {
+            continue;
+        }
+        let came_to = |on_layers: &[&str]| {
+            let stranger = elsewhere.join("stranger");
+            for path in [&stranger, &place.path().join("log/audit.log"), &place.path().join("store/b")] {
+                fs::write(path, "x").unwrap();
+                open(path);
+            }
+            let what = match on {
+                On::Nothing => String::new(),
+                On::Stranger => shown(&stranger),
+                On::New => shown(&elsewhere.join(format!("new-{}", on_layers.len()))),
+                On::Folder => shown(&elsewhere.join("folder")),
+                On::Program => "/bin/true".to_owned(),
+                On::Port => port.clone(),
+                On::Socket => socket.clone(),
+                On::Own => shown(&place.path().join("store/b")),
+                On::Log => shown(&place.path().join("log/audit.log")),
+            };
+            let layers: String = ALL.iter().map(|it| format!("{it} = {}\n", on_layers.contains(it))).collect();
+            let file = place.configure(&format!(
+                "[audit]\nfile = {:?}\n[sandbox]\n{layers}{}",
+                place.path().join("log/audit.log"),
+                store.scope("prod")
+            ));
+            open(&file);
+            let program = if is_root { HUSHFS.into() } else { place.path().join("hushfs") };
+            let mut command = Command::new(program);
+            command.arg0("hushfs-hostile").arg(file).args([attempt, &*what]);
+            prepare(&mut command);
+            let output = command.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{attempt} with {on_layers:?}: {told}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let free = came_to(&[]);
+        assert!(!is_refused(&free), "{attempt} without a sandbox: {free}");
+        for layer in *enough {
+            let alone = came_to(&[NO_NEW_PRIVILEGES, layer]);
+            assert!(is_refused(&alone), "{attempt} with {layer}: {alone}");
+        }
+        let whole = came_to(&ALL);
+        assert!(is_refused(&whole), "{attempt} with all layers: {whole}");
+    }
+}
+
+/// For every user, where the test is made as another.
+fn open(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+}
+
+/// A folder that the configuration says nothing of, whose files everybody may change.
+fn elsewhere() -> tempfile::TempDir {
+    let folder = tempfile::Builder::new().prefix("hushfs-elsewhere-").tempdir().unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    for path in [folder.path(), &folder.path().join("folder")] {
+        open_folder(path);
+    }
+    folder
+}
+
+fn open_folder(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+#[test]
+fn status_shows_what_holds_and_the_kernel_says_so_too() {
+    let place = Place::new();
+    let store = PlainStore::new(place.path(), "store");
+    let daemon = place.mount(&store.scope("prod"));
+    let layers = place.status()["sandbox"].as_array().unwrap().clone();
+    let names: Vec<_> = layers.iter().map(|layer| layer["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ALL);
+    assert!(layers.iter().all(|layer| layer["state"] == "on"), "{layers:?}");
+    let text = String::from_utf8(place.run(&["status"]).stdout).unwrap();
+    for name in ALL {
+        assert!(text.contains(&format!("sandbox: {name} on")), "{text}");
+    }
+    // In every thread, for each has its own.
+    for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+        assert_eq!((field("NoNewPrivs:"), field("Seccomp:")), ("1".to_owned(), "2".to_owned()));
+        assert!(field("Seccomp_filters:").parse::<u32>().unwrap() >= 2, "{status}");
+        let kept = u64::from_str_radix(&field("CapPrm:"), 16).unwrap();
+        // dac_read_search and ipc_lock.
+        assert_eq!(kept & !(1 << 2 | 1 << 14), 0, "{status}");
+        assert_eq!(u64::from_str_radix(&field("CapInh:"), 16).unwrap(), 0);
+        assert_eq!(u64::from_str_radix(&field("CapAmb:"), 16).unwrap(), 0);
+    }
+}
+
+#[test]
+fn a_layer_is_off_only_where_a_setting_says_so_and_is_then_shown_and_logged() {
+    for name in [CAPABILITIES, LANDLOCK, SECCOMP] {
+        let place = Place::new();
+        let store = PlainStore::new(place.path(), "store");
+        let _daemon = place.mount(&format!("[sandbox]\n{name} = false\n{}", store.scope("prod")));
+        for layer in place.status()["sandbox"].as_array().unwrap() {
+            let expected = if layer["name"] == name { "off" } else { "on" };
+            assert_eq!(layer["state"], expected, "{layer}");
+        }
+        assert!(place.log().contains(&format!("sandbox: {name} is OFF")), "{}", place.log());
+    }
+}
+
+#[test]
+fn a_reload_that_needs_more_than_the_sandbox_lets_through_changes_nothing_and_says_what() {
+    let place = Place::new();
+    let other = elsewhere();
+    let store = PlainStore::new(place.path(), "store");
+    store.put("a", b"x");
+    let more = PlainStore::new(other.path(), "more");
+    more.put("b", b"y");
+    let configuration = store.scope("prod");
+    let daemon = place.mount(&configuration);
+    let refused = |text: &str, why: &str| {
+        place.configure(&(configuration.clone() + text));
+        let output = place.run(&["reload"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(why) && told.contains("restart"), "{told}");
+        assert_eq!(fs::read(place.mnt().join("prod/a/value")).unwrap(), b"x");
+        assert!(!place.mnt().join("more").exists());
+    };
+    refused(&more.scope("more"), other.path().to_str().unwrap());
+    refused("[sandbox]\nseccomp = false\n", "[sandbox]");
+    // A new daemon has what it needs.
+    assert_eq!(daemon.stop().code(), Some(0));
+    let _daemon = place.mount(&(configuration.clone() + &more.scope("more")));
+    assert_eq!(fs::read(place.mnt().join("more/b/value")).unwrap(), b"y");
+}
+
+#[test]
+fn what_is_replaced_by_renaming_is_read_all_the_same() {
+    let place = Place::new();
+    let store = PlainStore::new(place.path(), "store");
+    store.put("a", b"x");
+    let _daemon = place.mount(&format!("[cache]\nttl = \"1ms\"\n{}", store.scope("prod")));
+    let value = place.mnt().join("prod/a/value");
+    assert_eq!(fs::read(&value).unwrap(), b"x");
+    let new = store.put("a.new", b"y");
+    fs::rename(&new, new.with_file_name("a")).unwrap();
+    crate::support::daemon::eventually("it is the new one", || (fs::read(&value).ok()? == b"y").then_some(()));
+    place.configure(&format!("[cache]\nttl = \"2m\"\n{}", store.scope("prod")));
+    let file = place.path().join("hushfs.toml");
+    fs::rename(&file, place.path().join("old.toml")).unwrap();
+    fs::copy(place.path().join("old.toml"), &file).unwrap();
+    assert!(place.run(&["reload"]).status.success(), "{}", place.log());
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others_do_not_run() {
+    use crate::support::cloud::Cloud;
+
+    let place = Place::new();
+    let other = elsewhere();
+    let stranger = other.path().join("stranger");
+    fs::write(&stranger, "x").unwrap();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", b"x");
+    fs::create_dir_all(place.path().join("aws")).unwrap();
+    let (profiles, program) = (place.path().join("aws/profiles"), place.path().join("aws/credentials"));
+    let answer = r#"{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}"#;
+    fs::write(&program, format!("#!/bin/sh\ncat {} 2>/dev/null && exit 1\necho '{answer}'\n", stranger.display()))
+        .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&profiles, format!("[profile by-program]\ncredential_process = {}\n", program.display())).unwrap();
+    let scope = cloud.scope("prod", "auth = { method = \"profile\", profile = \"by-program\" }");
+    let value = |configuration: &str| {
+        place.configure(configuration);
+        let mut command = cloud.command(&place, None);
+        command.env("AWS_CONFIG_FILE", &profiles);
+        let daemon = place.start(command);
+        let value = fs::read(place.mnt().join("prod/db/value"));
+        assert_eq!(daemon.stop().code(), Some(0));
+        value
+    };
+    assert_eq!(value(&scope).unwrap(), b"x", "{}", place.log());
+    assert!(
+        value(&format!("[sandbox]\nlandlock = false\n{scope}")).is_err(),
+        "the program would read what it should not"
+    );
+}
+
+pub mod as_root {
+    use super::*;
+    use crate::support::users::{NOBODY, private_mounts};
+
+    #[test]
+    fn code_that_has_taken_over_roots_daemon_can_do_none_of_what_it_might_try() {
+        let (place, elsewhere) = (Place::new(), elsewhere());
+        make_attempts(&place, elsewhere.path(), true, |_| {});
+    }
+
+    #[test]
+    fn code_that_has_taken_over_a_users_daemon_can_do_none_of_what_it_might_try() {
+        let (place, elsewhere) = (Place::new(), elsewhere());
+        private_mounts(&place, NOBODY);
+        make_attempts(&place, elsewhere.path(), false, |command| {
+            command.uid(NOBODY).gid(NOBODY);
+        });
+    }
+}
