@@ -67,6 +67,23 @@ impl Kind {
         }
     }
 
+    /// How long after its end readers may be told of it: a provider that has throttled is left in peace for up to a
+    /// minute, and asked by one call then, which may take its time.
+    fn lasting(self) -> Duration {
+        match self {
+            Self::Throttled => Duration::from_secs(65),
+            Self::Slow
+            | Self::Hang
+            | Self::Reset
+            | Self::Cut
+            | Self::WrongContent
+            | Self::InternalError
+            | Self::Unavailable
+            | Self::Denied
+            | Self::Flapping => Duration::ZERO,
+        }
+    }
+
     /// What the calls of a scope meet, one after the other.
     fn faults(self, scope: &str, random: &mut Random) -> Vec<Fault> {
         let aws = scope == "aws";
@@ -115,10 +132,13 @@ impl Faults {
         self.windows(scope).iter().rev().any(|window| window.touches(from, to))
     }
 
-    /// May a reader have been told `errno` for one that was there between these?
+    /// May a reader have been told `errno` for one that was there between these, or whose effect was?
     pub fn explain(&self, scope: &str, errno: i32, from: Instant, to: Instant) -> bool {
-        let windows = self.windows(scope);
-        windows.iter().rev().any(|window| window.touches(from, to) && window.kind.errnos().contains(&errno))
+        let explains = |window: &Window| {
+            let since = from.checked_sub(window.kind.lasting()).unwrap_or(from);
+            window.touches(since, to) && window.kind.errnos().contains(&errno)
+        };
+        self.windows(scope).iter().rev().any(explains)
     }
 
     /// How often each has been.

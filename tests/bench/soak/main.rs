@@ -100,7 +100,7 @@ fn main() -> ExitCode {
     server.policy("hushfs", r#"path "secret/*" { capabilities = ["read", "list"] }"#);
     let token = server.file("token", &server.token(&["hushfs"], json!({})));
     let configuration = format!(
-        "[cache]\nttl = \"{}s\"\nmax_stale = \"{}s\"\nnegative_ttl = \"{}s\"\nlist_ttl = \"{}s\"\ntimeout = \"{}s\"\n\
+        "[cache]\nttl = \"{}s\"\nmax_stale = \"{}s\"\nnegative_ttl = \"{}s\"\nlist_ttl = \"{}s\"\ntimeout = \"{}s\"\ncalls = \"unlimited\"\n\
          iam_ttl = \"0\"\nmax_bytes = \"{MAX_BYTES}\"\nmax_secret_bytes = \"64KiB\"\n{}{}\
          [scopes.vault]\nprovider = \"vault\"\naddress = {:?}\nprefix = \"soak/\"\n\
          auth = {{ method = \"token\", token_file = {token:?} }}\n",
