@@ -227,7 +227,8 @@ impl Client {
     #[cfg_attr(not(feature = "kubernetes"), allow(dead_code, reason = "nobody else has such answers"))]
     pub async fn open(&self, call: &str, request: Request) -> Result<Result<Stream, Reply>, Error> {
         let opened = async {
-            let sent = self.http().await?.execute(request).await;
+            // A connection of its own: one that a value came through would keep it in its buffers for as long.
+            let sent = self.make().await?.execute(request).await;
             let answer = sent.map_err(|error| Trouble::NoAnswer(error.without_url()))?;
             if answer.status().is_success() { Ok(Ok(Stream { answer })) } else { self.take(answer).await.map(Err) }
         };
@@ -246,12 +247,17 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let setup = Arc::clone(&self.setup);
-        let made = tokio::task::spawn_blocking(move || setup.client()).await;
-        let http = made.map_err(|_| Trouble::NotSetUp("it was broken off".into()))?;
-        let http = http.map_err(|error| Trouble::NotSetUp(reasons(chain(&error.without_url()))))?;
+        let http = self.make().await?;
         self.http.put(&http);
         Ok(http)
+    }
+
+    /// A client without connections.
+    async fn make(&self) -> Result<reqwest::Client, Trouble> {
+        let setup = Arc::clone(&self.setup);
+        let made = tokio::task::spawn_blocking(move || setup.client()).await;
+        let made = made.map_err(|_| Trouble::NotSetUp("it was broken off".into()))?;
+        made.map_err(|error| Trouble::NotSetUp(reasons(chain(&error.without_url()))))
     }
 
     async fn send(&self, request: Request, again: Option<Request>) -> Result<Reply, Trouble> {
