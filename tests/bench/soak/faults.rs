@@ -127,17 +127,14 @@ impl Faults {
         Self { windows: scopes.iter().map(|&scope| (scope, Mutex::default())).collect() }
     }
 
-    /// Was there any at some time between these?
+    /// Was there any, or the effect of one, at some time between these?
     pub fn any(&self, scope: &str, from: Instant, to: Instant) -> bool {
-        self.windows(scope).iter().rev().any(|window| window.touches(from, to))
+        self.windows(scope).iter().rev().any(|window| window.lasts_between(from, to))
     }
 
     /// May a reader have been told `errno` for one that was there between these, or whose effect was?
     pub fn explain(&self, scope: &str, errno: i32, from: Instant, to: Instant) -> bool {
-        let explains = |window: &Window| {
-            let since = from.checked_sub(window.kind.lasting()).unwrap_or(from);
-            window.touches(since, to) && window.kind.errnos().contains(&errno)
-        };
+        let explains = |window: &Window| window.lasts_between(from, to) && window.kind.errnos().contains(&errno);
         self.windows(scope).iter().rev().any(explains)
     }
 
@@ -186,6 +183,11 @@ impl Faults {
 }
 
 impl Window {
+    /// Or its effect.
+    fn lasts_between(&self, from: Instant, to: Instant) -> bool {
+        self.touches(from.checked_sub(self.kind.lasting()).unwrap_or(from), to)
+    }
+
     fn touches(&self, from: Instant, to: Instant) -> bool {
         self.from <= to && self.until.is_none_or(|until| until >= from)
     }
