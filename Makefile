@@ -4,6 +4,8 @@
 CARGO ?= cargo
 PREFIX ?= /usr
 DESTDIR ?=
+# What `install` and `deb` take instead of building a release.
+BINARY ?=
 # More for `cargo nextest run`, such as NEXTEST_ARGS="-E 'test(listing)'".
 NEXTEST_ARGS ?=
 # For `make fuzz`: inputs for each property test, and seconds for each target of fuzzing by coverage.
@@ -19,12 +21,13 @@ tmpfilesdir = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 examplesdir = $(DESTDIR)$(PREFIX)/share/doc/hushfs/examples
 target = $(or $(CARGO_TARGET_DIR),target)
 release = $(target)/release/hushfs
+binary = $(or $(BINARY),$(release))
 
 # Not root: what needs root is counted as skipped.
 profile = $(if $(filter 0,$(shell id -u)),ci,ci-not-root)
 
 .DELETE_ON_ERROR:
-.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units fuzz properties coverage miri bench fleet clean help
+.PHONY: build demo test e2e test-tools nextest lint deny docs install install-units deb fuzz properties coverage miri bench fleet clean help
 
 build: ## the release binary, target/release/hushfs
 	$(CARGO) build --release --locked
@@ -61,7 +64,7 @@ lint: ## formatting, clippy with each set of features, shell scripts
 	$(CARGO) clippy --locked --all-targets --no-default-features --features azure -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 	tests/setup/system lint
-	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* tests/fuzz/* tests/miri/* .ci/*)
+	shellcheck $(shell grep -lE '^#!/bin/(ba)?sh' scripts/* tests/setup/* tests/fuzz/* tests/miri/* .ci/* packaging/debian/*)
 
 deny: ## licences, bans, sources and advisories of the dependencies
 	$(CARGO) deny check
@@ -71,15 +74,15 @@ docs: ## the API's documentation, and the manual pages into target/man
 	mkdir -p $(target)/man
 	$(CARGO) run --locked --quiet -- man --dir $(target)/man
 
-install: build install-units ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing configuration stays
-	install -D -m 0755 $(release) $(bindir)/hushfs
+install: $(if $(BINARY),,build) install-units ## into $(DESTDIR)$(PREFIX) and $(DESTDIR)/etc; an existing configuration stays
+	install -D -m 0755 $(binary) $(bindir)/hushfs
 	install -d -m 0755 $(mandir)
-	$(release) man --dir $(mandir)
+	$(binary) man --dir $(mandir)
 	chmod 0644 $(mandir)/hushfs*.1
 	install -d -m 0755 $(sharedir)/bash-completion/completions $(sharedir)/zsh/site-functions $(sharedir)/fish/vendor_completions.d
-	$(release) completions bash >$(sharedir)/bash-completion/completions/hushfs
-	$(release) completions zsh >$(sharedir)/zsh/site-functions/_hushfs
-	$(release) completions fish >$(sharedir)/fish/vendor_completions.d/hushfs.fish
+	$(binary) completions bash >$(sharedir)/bash-completion/completions/hushfs
+	$(binary) completions zsh >$(sharedir)/zsh/site-functions/_hushfs
+	$(binary) completions fish >$(sharedir)/fish/vendor_completions.d/hushfs.fish
 
 install-units: ## of that only what needs no building: configuration, systemd's units and examples of them
 	install -d -m 0755 $(confdir) $(confdir)/conf.d
@@ -89,6 +92,9 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 	install -m 0644 systemd/hushfs.service systemd/hushfs-guard.service $(unitdir)
 	install -m 0644 $(wildcard systemd/examples/*) $(examplesdir)
 	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs*.service $(examplesdir)/*
+
+deb: $(if $(BINARY),,build) ## the Debian package, target/hushfs_VERSION_ARCHITECTURE.deb
+	packaging/debian/build $(binary) $(target)
 
 fuzz: properties coverage ## every parser: property tests, FUZZ_CASES=20000 each, and by coverage, FUZZ_SECONDS=60 each
 

@@ -30,6 +30,8 @@ pub struct Machine<'a> {
     begins_with_hushfs: Cell<bool>,
     /// It starts what is enabled, as any machine does, and is switched off in order.
     boots_whole: bool,
+    /// Its /usr/bin/hushfs is the binary of this test.
+    has_hushfs: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -51,6 +53,7 @@ impl<'a> Machine<'a> {
             binds: Vec::new(),
             begins_with_hushfs: Cell::new(false),
             boots_whole: false,
+            has_hushfs: true,
         };
         std::fs::create_dir_all(machine.results()).expect("a folder");
         machine.add("etc/passwd", "worker:x:2001:2001::/:/bin/sh\n");
@@ -101,6 +104,11 @@ impl<'a> Machine<'a> {
         let enabled = Command::new("systemctl").args([&root, "--quiet", "enable"]).args(units).status();
         assert!(enabled.expect("systemctl runs").success(), "systemctl enable {units:?}");
         self.boots_whole = true;
+    }
+
+    /// Leaves the binary to a package, which could not be installed over what is shown of the host.
+    pub fn without_hushfs(&mut self) {
+        self.has_hushfs = false;
     }
 
     /// Shows a folder of the host.
@@ -186,7 +194,9 @@ impl<'a> Machine<'a> {
         command.arg("--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self");
         command.args(["--link-journal=no", "--resolv-conf=off", "--timezone=off", "--bind=/dev/fuse"]);
         command.arg(format!("--machine={name}")).arg("--directory").arg(&self.root);
-        command.arg(format!("--bind-ro={HUSHFS}:/usr/bin/hushfs"));
+        if self.has_hushfs {
+            command.arg(format!("--bind-ro={HUSHFS}:/usr/bin/hushfs"));
+        }
         command.arg(format!("--bind={}:/results", self.results().display()));
         command.args(&self.binds);
         // No more of what the release starts than the script needs.
