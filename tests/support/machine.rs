@@ -165,7 +165,8 @@ impl<'a> Machine<'a> {
     }
 
     /// Boots it, runs the lines of `script` as root, and switches it off. The test fails with what its
-    /// console and its journal show if a line fails or it does not come to an end.
+    /// console and its journal show if a line fails or it does not come to an end. What must fail is `COMMAND && exit 1`: for a
+    /// line that begins with `!` no shell would stop.
     pub fn run(self, script: &str) -> Results {
         let first = if self.begins_with_hushfs.get() { "systemctl start hushfs.service" } else { "" };
         self.write("script", &format!("{first}\n{script}\ntouch /results/finished\n"));

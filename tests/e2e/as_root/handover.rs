@@ -94,7 +94,7 @@ fn a_restart_leaves_the_mount_to_the_next_daemon_and_a_stop_takes_it_away() {
         wait $reader
         cd /
         systemctl stop hushfs.service
-        ! grep ' /secrets ' /proc/self/mountinfo
+        grep ' /secrets ' /proc/self/mountinfo && exit 1
         systemctl show --property=NFileDescriptorStore --value hushfs.service >/results/kept",
     );
     assert_eq!(mount_of(&results.file("before")), mount_of(&results.file("after")));
@@ -145,7 +145,7 @@ fn a_file_of_a_version_that_is_gone_is_stale_and_never_another_version() {
         {KILL}
         cat /secrets/prod/db/KEY >/results/new
         touch /run/go-on
-        ! wait $holder"
+        wait $holder && exit 1"
     ));
     assert_eq!(results.file("new"), "other");
     assert_eq!(results.file("held"), "v", "what was read before");
@@ -247,7 +247,7 @@ fn where_no_daemon_comes_back_readers_are_told_and_the_next_start_mends_it() {
         mv /etc/hushfs/hushfs.toml /etc/hushfs/aside
         {KILL}
         # Once systemd has given the unit up it lets go of the mount.
-        ! cat /secrets/prod/db/KEY 2>/results/told
+        cat /secrets/prod/db/KEY 2>/results/told && exit 1
         until systemctl is-failed hushfs.service; do sleep 0.1; done
         mv /etc/hushfs/aside /etc/hushfs/hushfs.toml
         systemctl reset-failed hushfs.service

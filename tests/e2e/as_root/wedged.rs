@@ -107,10 +107,10 @@ fn who_waits_for_a_daemon_that_hangs_is_let_go_by_a_lazy_unmount() {
         cat /secrets/prod/db/KEY 2>/results/told &
         reader=$!
         until grep -q request_wait_answer /proc/$reader/wchan; do sleep 0.1; done
-        ! hushfs unmount 2>/results/advice
+        hushfs unmount 2>/results/advice && exit 1
         hushfs unmount --lazy
-        ! wait $reader
-        ! findmnt /secrets"
+        wait $reader && exit 1
+        findmnt /secrets && exit 1"
     ));
     assert!(results.file("told").contains("Software caused connection abort"), "{}", results.file("told"));
     assert!(results.file("advice").contains("hushfs unmount --lazy /secrets"), "{}", results.file("advice"));
@@ -142,7 +142,7 @@ fn process_1_is_let_go(machine: Machine<'_>) -> Results {
     let results = machine.run(
         "systemctl start reader.service
         systemctl kill --kill-who=main --signal=KILL hushfs.service
-        ! systemctl start reader.service
+        systemctl start reader.service && exit 1
         until cat /secrets/prod/db/KEY >/results/afterwards; do sleep 0.1; done
         systemctl start reader.service",
     );
