@@ -17,6 +17,7 @@ mandir = $(DESTDIR)$(PREFIX)/share/man/man1
 sharedir = $(DESTDIR)$(PREFIX)/share
 confdir = $(DESTDIR)/etc/hushfs
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
+userunitdir = $(DESTDIR)$(PREFIX)/lib/systemd/user
 tmpfilesdir = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 examplesdir = $(DESTDIR)$(PREFIX)/share/doc/hushfs/examples
 target = $(or $(CARGO_TARGET_DIR),target)
@@ -88,10 +89,11 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 	install -d -m 0755 $(confdir) $(confdir)/conf.d
 	test -e $(confdir)/hushfs.toml || install -m 0640 systemd/hushfs.toml $(confdir)/hushfs.toml
 	install -D -m 0644 systemd/tmpfiles.conf $(tmpfilesdir)/hushfs.conf
-	install -d -m 0755 $(unitdir) $(examplesdir)
+	install -d -m 0755 $(unitdir) $(userunitdir) $(examplesdir)
 	install -m 0644 systemd/hushfs.service systemd/hushfs-guard.service $(unitdir)
+	install -m 0644 systemd/user/hushfs.service $(userunitdir)
 	install -m 0644 $(wildcard systemd/examples/*) $(examplesdir)
-	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs*.service $(examplesdir)/*
+	sed -i 's|/usr/bin/hushfs|$(PREFIX)/bin/hushfs|g' $(unitdir)/hushfs*.service $(userunitdir)/hushfs.service $(examplesdir)/*
 
 deb: $(if $(BINARY),,build) ## the Debian package, target/hushfs_VERSION_ARCHITECTURE.deb
 	packaging/debian/build $(binary) $(target)

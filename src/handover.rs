@@ -136,16 +136,18 @@ pub fn restart_is_asked_for() -> bool {
     if !is_possible() {
         return false;
     }
-    let Some(unit) = own_unit() else { return false };
-    let jobs = systemctl(&["list-jobs", "--no-legend", "--plain", "--no-pager"]);
-    let kept = systemctl(&["show", "--property=NFileDescriptorStore", "--value", &unit]);
-    restarts(&jobs, &unit) && kept.trim().parse::<u32>().is_ok_and(|kept| kept > 0)
+    let Some(Unit { name, manager }) = own_unit() else { return false };
+    let jobs = systemctl(&[manager, "list-jobs", "--no-legend", "--plain", "--no-pager"]);
+    let kept = systemctl(&[manager, "show", "--property=NFileDescriptorStore", "--value", &name]);
+    restarts(&jobs, &name) && kept.trim().parse::<u32>().is_ok_and(|kept| kept > 0)
 }
 
 /// What it says; nothing where it cannot be asked.
 fn systemctl(arguments: &[&str]) -> String {
     for _ in 0..ATTEMPTS {
         let mut command = Command::new("systemctl");
+        // It would tell systemd its own exit status in our name.
+        command.env_remove("NOTIFY_SOCKET");
         let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
         let Ok(output) = output else { return String::new() };
         // The signal that stops the unit is for all of its processes, unless it has `KillMode=mixed`.
@@ -164,15 +166,25 @@ fn restarts(jobs: &str, unit: &str) -> bool {
     })
 }
 
-fn own_unit() -> Option<String> {
+/// A service, and the option of `systemctl` for the systemd that runs it.
+#[derive(Debug, PartialEq)]
+struct Unit {
+    name: String,
+    manager: &'static str,
+}
+
+fn own_unit() -> Option<Unit> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     groups.lines().find_map(unit_of_group)
 }
 
 /// From a line of `/proc/PID/cgroup`: `0::/system.slice/hushfs.service`.
-fn unit_of_group(line: &str) -> Option<String> {
-    let path = line.splitn(3, ':').nth(2)?;
-    path.rsplit('/').find(|name| name.ends_with(".service")).map(str::to_owned)
+fn unit_of_group(line: &str) -> Option<Unit> {
+    let mut services = line.splitn(3, ':').nth(2)?.rsplit('/').filter(|name| name.ends_with(".service"));
+    let name = services.next()?.to_owned();
+    // A user's systemd is itself a service.
+    let manager = if services.any(|name| name.starts_with("user@")) { "--user" } else { "--system" };
+    Some(Unit { name, manager })
 }
 
 #[cfg(test)]
@@ -204,10 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_is_the_innermost_service_of_the_control_group() {
-        assert_eq!(unit_of_group("0::/system.slice/hushfs.service").as_deref(), Some("hushfs.service"));
+    fn the_unit_is_the_innermost_service_of_the_control_group_and_a_users_where_that_is_in_one() {
+        let unit = |name: &str, manager| Some(Unit { name: name.to_owned(), manager });
+        assert_eq!(unit_of_group("0::/system.slice/hushfs.service"), unit("hushfs.service", "--system"));
         let user = "1:name=systemd:/user.slice/user@1000.service/app.slice/hushfs@a.service";
-        assert_eq!(unit_of_group(user).as_deref(), Some("hushfs@a.service"));
+        assert_eq!(unit_of_group(user), unit("hushfs@a.service", "--user"));
         assert_eq!(unit_of_group("0::/"), None);
         assert_eq!(unit_of_group("nonsense"), None);
     }

@@ -28,6 +28,7 @@ mod as_root {
     mod reload;
     mod swapped_out;
     mod units;
+    mod user_unit;
     #[cfg(feature = "vault")]
     mod vault_identities;
     mod wedged;
