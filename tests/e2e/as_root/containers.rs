@@ -24,8 +24,17 @@ fn cat_in(container: &Container<'_>, user: &str, path: &str) -> Option<String> {
     read_by(container.exec(user, &["cat", &format!("/secrets/{path}")], None))
 }
 
+/// The option by which the page for users gives a container this folder, with a folder of the test's in its place.
+fn as_on_the_page(folder: &str, ours: &Path) -> String {
+    let start = format!("--volume={folder}:");
+    let page = include_str!("../../../docs/containers.md");
+    let option = page.split_whitespace().find(|word| word.starts_with(&start));
+    let option = option.unwrap_or_else(|| panic!("docs/containers.md has no {start}"));
+    option.replacen(folder, &ours.display().to_string(), 1)
+}
+
 fn secrets(place: &Place) -> String {
-    format!("--volume={}:/secrets", place.mnt().display())
+    as_on_the_page("$XDG_RUNTIME_DIR/secrets", &place.mnt())
 }
 
 /// Runs a program in namespaces of its own.
@@ -138,7 +147,7 @@ fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_it
     std::fs::create_dir_all(&mountpoint).unwrap();
     share_mounts(&shared);
     let podman = Podman::new(&place);
-    let mut above = podman.create(&[&format!("--volume={}:/secrets:rslave", shared.display())]);
+    let mut above = podman.create(&[&as_on_the_page("/srv/hushfs", &shared)]);
     let mut itself = podman.create(&[&format!("--volume={}:/secrets:rslave", mountpoint.display())]);
     above.start();
     let store = PlainStore::new(place.path(), "store");
@@ -151,18 +160,47 @@ fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_it
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(list(&above, "/secrets/mnt"), "", "nothing is mounted");
+    assert_eq!(list(&above, "/srv/hushfs/mnt"), "", "nothing is mounted");
     let daemon = place.start(place.hushfs(&["mount"]));
-    assert_eq!(cat_in(&above, USER, "mnt/prod/db/KEY").as_deref(), Some("value"));
+    assert_eq!(read_by(above.exec(USER, &["cat", "/srv/hushfs/mnt/prod/db/KEY"], None)).as_deref(), Some("value"));
     assert_eq!(cat(2001, &[], &mountpoint.join("prod/db/KEY")), None);
     itself.start();
     assert_eq!(list(&itself, "/secrets"), "prod\n");
     assert!(daemon.stop().success());
-    assert_eq!(list(&above, "/secrets/mnt"), "", "it is gone from there too");
+    assert_eq!(list(&above, "/srv/hushfs/mnt"), "", "it is gone from there too");
     let _daemon = place.start(place.hushfs(&["mount"]));
-    assert_eq!(cat_in(&above, USER, "mnt/prod/db/KEY").as_deref(), Some("value"));
+    assert_eq!(read_by(above.exec(USER, &["cat", "/srv/hushfs/mnt/prod/db/KEY"], None)).as_deref(), Some("value"));
     let dead = itself.exec(ROOT, &["ls", "-A", "/secrets"], None);
     assert!(String::from_utf8_lossy(&dead.stderr).contains("Transport endpoint is not connected"), "{dead:?}");
+}
+
+#[test]
+fn a_container_with_one_scope_sees_no_other() {
+    let (place, store) = place();
+    let podman = Podman::new(&place);
+    let other = PlainStore::new(place.path(), "other");
+    other.put("db.json", br#"{"KEY":"another"}"#);
+    // It may read both; only one of them is there.
+    let _daemon = mount(&place, &store, &(grant("allow", "container:*", "read", "**") + &other.scope("billing")));
+    let mut container = podman.create(&[&as_on_the_page("/secrets/prod", &place.mnt().join("prod"))]);
+    container.start();
+    assert_eq!(cat_in(&container, USER, "prod/db/KEY").as_deref(), Some("value"));
+    for path in ["/secrets", "/secrets/prod/.."] {
+        let listed = container.exec(ROOT, &["ls", "-A", path], None);
+        assert_eq!(String::from_utf8_lossy(&listed.stdout), "prod\n", "{path}: {listed:?}");
+    }
+    let inside = container.exec(ROOT, &["cat", "/secrets/prod/../billing/db/KEY"], None);
+    assert!(String::from_utf8_lossy(&inside.stderr).contains("No such file or directory"), "{inside:?}");
+}
+
+#[test]
+fn a_users_own_mount_is_read_by_the_user_as_root_of_a_namespace_and_by_nobody_else_there() {
+    let place = Place::new();
+    let _daemon = mount_as(&place, NOBODY, "");
+    let key = place.mnt().join("prod/db/KEY");
+    let inside = |uid| read_by(bwrap(uid, &[], &["--unshare-user", "--uid", "0", "--gid", "0"], &["cat"], &key));
+    assert_eq!(inside(NOBODY).as_deref(), Some("value"));
+    assert_eq!(inside(2002), None);
 }
 
 #[test]
