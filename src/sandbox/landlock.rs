@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus, NetPort, PathBeneath, PathFd,
@@ -28,9 +28,11 @@ const FUSE: &str = "/dev/fuse";
 /// Where a kernel that has it refuses it.
 pub fn enter(reach: &Reach) -> io::Result<Layer> {
     if hides_processes() {
-        // Then who is asking can only be told by those who may look into them, which Landlock takes from everybody.
-        let detail = "/proc is mounted with hidepid, and callers could not be told apart".to_owned();
-        return Ok(Layer { name: NAME.to_owned(), state: State::Unavailable, detail });
+        // Shown to who may look into them alone, which Landlock takes from everybody. Without it nobody who asks is known.
+        return Err(io::Error::other(
+            "/proc is mounted with hidepid, and callers could not be told apart: mount it with hidepid=0, or with \
+             hidepid=invisible and the gid= of a group of the daemon's",
+        ));
     }
     // Something that keeps us from it is not a kernel that lacks it.
     match probe() {
@@ -121,14 +123,43 @@ fn probe() -> io::Result<i32> {
 }
 
 /// Does `/proc` show a process only to who may trace it?
-pub fn hides_processes() -> bool {
+fn hides_processes() -> bool {
     let Ok(table) = std::fs::read_to_string("/proc/self/mounts") else { return false };
-    table.lines().filter(|line| line.split(' ').nth(1).is_some_and(|at| Path::new(at) == Path::new("/proc"))).any(
-        |line| {
-            let options = line.split(' ').nth(3).unwrap_or_default();
-            options
-                .split(',')
-                .any(|option| option.strip_prefix("hidepid=").is_some_and(|how| how != "0" && how != "off"))
-        },
-    )
+    let mut groups: Vec<u32> = rustix::process::getgroups().unwrap_or_default().iter().map(|it| it.as_raw()).collect();
+    groups.push(rustix::process::getegid().as_raw());
+    hides_from(&table, &groups)
+}
+
+/// From a process in these groups. One of them sees all where hidepid does not go by tracing alone; where `gid=` is not
+/// shown it is root's.
+fn hides_from(table: &str, groups: &[u32]) -> bool {
+    let of_proc = |line: &&str| line.split(' ').nth(1) == Some("/proc");
+    // The last is on top.
+    let Some(line) = table.lines().rfind(of_proc) else { return false };
+    let options = line.split(' ').nth(3).unwrap_or_default();
+    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
+    match option("hidepid=") {
+        None | Some("0" | "off") => false,
+        Some("4" | "ptraceable") => true,
+        Some(_) => {
+            let seeing = option("gid=").map_or(Some(0), |group| group.parse().ok());
+            !seeing.is_some_and(|group: u32| groups.contains(&group))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_hidden_from_who_is_not_in_the_group_that_sees_them() {
+        let hides = |options: &str, groups: &[u32]| hides_from(&format!("proc /proc proc {options} 0 0\n"), groups);
+        assert!(!hides("rw,nosuid", &[7]) && !hides("rw,hidepid=off", &[7]) && !hides_from("", &[7]));
+        assert!(hides("rw,hidepid=invisible", &[7]) && !hides("rw,hidepid=2", &[7, 0]));
+        assert!(hides("rw,gid=4,hidepid=noaccess", &[0]) && !hides("rw,gid=4,hidepid=noaccess", &[0, 4]));
+        assert!(hides("rw,hidepid=ptraceable", &[0]), "no group sees these");
+        let two = "proc /proc proc rw,hidepid=2 0 0\nproc /proc proc rw 0 0\n";
+        assert!(!hides_from(two, &[7]), "the one on top counts");
+    }
 }

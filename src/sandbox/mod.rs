@@ -137,10 +137,6 @@ fn kept(config: &Config) -> CapabilitySet {
     {
         kept |= CapabilitySet::NET_BIND_SERVICE;
     }
-    if landlock::hides_processes() {
-        // Without it nobody's processes are seen there.
-        kept |= CapabilitySet::SYS_PTRACE;
-    }
     kept
 }
 

@@ -283,6 +283,35 @@ pub mod as_root {
     use super::*;
     use crate::support::users::{NOBODY, private_mounts};
 
+    fn mount_proc(options: &str) {
+        let mounted = Command::new("mount").args(["-t", "proc", "-o", options, "proc", "/proc"]).status().unwrap();
+        assert!(mounted.success(), "{options}");
+    }
+
+    #[test]
+    fn a_proc_that_hides_processes_keeps_no_daemon_from_its_sandbox() {
+        let place = Place::new();
+        private_mounts(&place, NOBODY);
+        let store = PlainStore::new(place.path(), "store");
+        // Its group sees them, and that needs no right to trace.
+        mount_proc("hidepid=invisible");
+        let daemon = place.mount(&store.scope("prod"));
+        let layers = place.status()["sandbox"].as_array().unwrap().clone();
+        assert!(layers.iter().all(|layer| layer["state"] == "on"), "{layers:?}");
+        assert_eq!(daemon.stop().code(), Some(0));
+        mount_proc("hidepid=ptraceable");
+        place.configure(&store.scope("prod"));
+        let output = place.run(&["mount"]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{told}");
+        assert!(told.contains("hidepid") && told.contains("landlock = false"), "{told}");
+        // Who goes without has no more of root's power for it.
+        let daemon = place.mount(&format!("[sandbox]\nlandlock = false\n{}", store.scope("prod")));
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+        let kept = status.lines().find_map(|line| line.strip_prefix("CapPrm:")).unwrap().trim();
+        assert_eq!(u64::from_str_radix(kept, 16).unwrap() & 1 << 19, 0, "CAP_SYS_PTRACE: {status}");
+    }
+
     #[test]
     fn code_that_has_taken_over_roots_daemon_can_do_none_of_what_it_might_try() {
         let (place, elsewhere) = (Place::new(), elsewhere());
