@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
 
 fn try_it(attempt: &str, what: &str) -> io::Result<()> {
     let parent = i64::from(rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get()));
-    let mut byte = [0_u8; 8];
+    let mut byte = [0_u8; 16];
     let memory = byte.as_mut_ptr() as i64;
     let text = std::ffi::CString::new(what)?;
     let text = text.as_ptr() as i64;
@@ -86,6 +86,8 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         }
         "open another's memory" => File::open(format!("/proc/{parent}/mem")).map(drop),
         "signal" => call(libc::SYS_kill, [parent, 0, 0, 0, 0, 0]),
+        "see another's limits" => call(libc::SYS_prlimit64, [parent, i64::from(libc::RLIMIT_NOFILE), 0, memory, 0, 0]),
+        "have the kernel signal" => call(libc::SYS_fcntl, [0, i64::from(libc::F_SETOWN), parent, 0, 0, 0]),
         "become another user" => call(libc::SYS_setuid, [65_533, 0, 0, 0, 0, 0]),
         "take all capabilities" => {
             let mut sets = rustix::thread::capabilities(None)?;

@@ -60,12 +60,24 @@ pub fn is_available() -> bool {
 
 fn is_in_kernel() -> bool {
     // SAFETY: the option takes no pointer.
-    unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) >= 0 }
+    let answer = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+    // Any other error is of who forbids the question, and not of a kernel that lacks it.
+    answer >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::EINVAL)
 }
 
 fn rules(starts_programs: bool) -> Result<Rules, seccompiler::BackendError> {
     let mut rules: Rules = system_calls::ALWAYS.iter().map(|number| (*number, Vec::new())).collect();
+    let own = u64::from(std::process::id());
+    // Of limits its own, for who may signal a process may set its limits too, and end it so.
+    let mut whose = vec![rule(0, [SeccompCmpOp::Eq], 0)?];
+    if !starts_programs {
+        whose.push(rule(0, [SeccompCmpOp::Eq], own)?);
+    }
+    rules.insert(libc::SYS_prlimit64, whose);
+    none_of(&mut rules, libc::SYS_fcntl, 1, system_calls::FCNTL_THAT_SIGNALS)?;
+    one_of(&mut rules, libc::SYS_socket, 0, system_calls::FAMILIES)?;
     if starts_programs {
+        none_of(&mut rules, libc::SYS_ioctl, 1, system_calls::IOCTL_OF_NO_PROGRAM)?;
         // As the daemon's, with any argument: what they are is for Landlock to say, and none of them has more rights.
         rules.extend(system_calls::OF_PROGRAMS.iter().map(|number| (*number, Vec::new())));
         let no_namespace = [SeccompCmpOp::MaskedEq(system_calls::NEW_NAMESPACES)];
@@ -76,9 +88,9 @@ fn rules(starts_programs: bool) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_clone,
         vec![rule(0, [SeccompCmpOp::MaskedEq(system_calls::A_THREAD)], system_calls::A_THREAD)?],
     );
-    let own = u64::from(std::process::id());
     rules.insert(libc::SYS_tgkill, vec![rule(0, [SeccompCmpOp::Eq], own)?]);
-    // Nothing that is written is run.
+    // No memory is both written and run. A file that was written may be mapped to be run: libraries that the C library
+    // loads later are.
     let protections = |argument, allowed: &[i32]| {
         let all = u64::from((libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC).unsigned_abs());
         let of = |protection: &i32| rule(argument, [SeccompCmpOp::MaskedEq(all)], u64::from(protection.unsigned_abs()));
@@ -87,7 +99,6 @@ fn rules(starts_programs: bool) -> Result<Rules, seccompiler::BackendError> {
     let (none, read, write, run) = (libc::PROT_NONE, libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
     rules.insert(libc::SYS_mmap, protections(2, &[none, read, write, read | write, run, read | run])?);
     rules.insert(libc::SYS_mprotect, protections(2, &[none, read, write, read | write])?);
-    one_of(&mut rules, libc::SYS_socket, 0, system_calls::FAMILIES)?;
     one_of(&mut rules, libc::SYS_prctl, 0, system_calls::PRCTL)?;
     one_of(&mut rules, libc::SYS_ioctl, 1, system_calls::IOCTL)?;
     // Of what a file may be, nothing but who reads and writes it.
@@ -100,6 +111,12 @@ fn rules(starts_programs: bool) -> Result<Rules, seccompiler::BackendError> {
 fn one_of(rules: &mut Rules, number: Number, argument: u8, values: &[u64]) -> Result<(), seccompiler::BackendError> {
     let of = |value: &u64| rule(argument, [SeccompCmpOp::Eq], *value);
     rules.insert(number, values.iter().map(of).collect::<Result<_, _>>()?);
+    Ok(())
+}
+
+fn none_of(rules: &mut Rules, number: Number, argument: u8, values: &[u64]) -> Result<(), seccompiler::BackendError> {
+    let not = |value: &u64| SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *value);
+    rules.insert(number, vec![SeccompRule::new(values.iter().map(not).collect::<Result<_, _>>()?)?]);
     Ok(())
 }
 
@@ -127,6 +144,40 @@ mod tests {
             });
             assert_eq!(thread.join().unwrap().state, State::On);
         }
+    }
+
+    #[test]
+    fn no_program_types_into_a_terminal_or_speaks_past_the_network() {
+        let thread = std::thread::spawn(|| {
+            let null = std::fs::File::open("/dev/null").unwrap();
+            rustix::thread::set_no_new_privs(true).unwrap();
+            enter(true).unwrap();
+            let descriptor = std::os::fd::AsRawFd::as_raw_fd(&null);
+            let byte = b"x".as_ptr();
+            let errno = || std::io::Error::last_os_error().raw_os_error();
+            // SAFETY: the byte outlives the call.
+            let typed = (unsafe { libc::ioctl(descriptor, libc::TIOCSTI, byte) }, errno());
+            // SAFETY: no memory is passed.
+            let socket = (unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) }, errno());
+            (typed, socket)
+        });
+        // To a file that is no terminal the kernel would say ENOTTY.
+        assert_eq!(thread.join().unwrap(), ((-1, Some(libc::EPERM)), (-1, Some(libc::EPERM))));
+    }
+
+    #[test]
+    fn who_forbids_the_question_does_not_pass_for_a_kernel_without_it() {
+        let thread = std::thread::spawn(|| {
+            let question = u64::from(libc::PR_GET_SECCOMP.unsigned_abs());
+            let rules: Rules = [(libc::SYS_prctl, vec![rule(0, [SeccompCmpOp::Eq], question).unwrap()])].into();
+            let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+            let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCHITECTURE.unwrap()).unwrap();
+            let program: BpfProgram = filter.try_into().unwrap();
+            rustix::thread::set_no_new_privs(true).unwrap();
+            apply_filter(&program).unwrap();
+            enter(false).unwrap()
+        });
+        assert_eq!(thread.join().unwrap().state, State::On);
     }
 
     #[test]

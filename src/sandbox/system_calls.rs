@@ -11,7 +11,6 @@ pub const ALWAYS: &[Number] = &[
     libc::SYS_close_range,
     libc::SYS_dup,
     libc::SYS_dup3,
-    libc::SYS_fcntl,
     libc::SYS_lseek,
     libc::SYS_pipe2,
     libc::SYS_pread64,
@@ -46,6 +45,7 @@ pub const ALWAYS: &[Number] = &[
     libc::SYS_openat,
     libc::SYS_openat2,
     libc::SYS_readlinkat,
+    libc::SYS_renameat,
     libc::SYS_renameat2,
     libc::SYS_statfs,
     libc::SYS_statx,
@@ -136,7 +136,6 @@ pub const ALWAYS: &[Number] = &[
     libc::SYS_getrusage,
     libc::SYS_getsid,
     libc::SYS_getuid,
-    libc::SYS_prlimit64,
     libc::SYS_sysinfo,
     libc::SYS_times,
     libc::SYS_umask,
@@ -173,8 +172,6 @@ pub const ALWAYS: &[Number] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_rename,
     #[cfg(target_arch = "x86_64")]
-    libc::SYS_renameat,
-    #[cfg(target_arch = "x86_64")]
     libc::SYS_select,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_stat,
@@ -195,7 +192,6 @@ pub const OF_PROGRAMS: &[Number] = &[
     libc::SYS_fchmodat,
     libc::SYS_flistxattr,
     libc::SYS_getitimer,
-    libc::SYS_ioctl,
     libc::SYS_kill,
     libc::SYS_lgetxattr,
     libc::SYS_linkat,
@@ -216,7 +212,6 @@ pub const OF_PROGRAMS: &[Number] = &[
     libc::SYS_setpriority,
     libc::SYS_setsid,
     libc::SYS_signalfd4,
-    libc::SYS_socket,
     libc::SYS_splice,
     libc::SYS_symlinkat,
     libc::SYS_tgkill,
@@ -300,7 +295,14 @@ pub const IOCTL: &[u64] = &[
     0x8004_e500, // FUSE_DEV_IOC_CLONE
 ];
 
-/// And which of their arguments is the mode.
+/// Commands of fcntl by which the kernel signals any process when there is something to read. `F_SETOWN`, `F_SETSIG`,
+/// `F_SETOWN_EX`.
+pub const FCNTL_THAT_SIGNALS: &[u64] = &[8, 10, 15];
+/// What no program gets of ioctl: to type into a terminal (`TIOCSTI`, `TIOCLINUX`), and to signal as above (`FIOSETOWN`,
+/// `SIOCSPGRP`).
+pub const IOCTL_OF_NO_PROGRAM: &[u64] = &[0x5412, 0x541c, 0x8901, 0x8902];
+
+/// Calls that change what a file may be, and which of their arguments is the mode.
 pub const CHMOD: &[(Number, u8)] = &[
     (libc::SYS_fchmod, 1),
     (libc::SYS_fchmodat, 2),

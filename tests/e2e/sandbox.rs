@@ -53,6 +53,8 @@ const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
     ("listen", On::Nothing, &[LANDLOCK], false),
     ("connect without a path", On::Socket, &[LANDLOCK], false),
     ("signal", On::Nothing, &[LANDLOCK, SECCOMP], true),
+    ("see another's limits", On::Nothing, &[SECCOMP], true),
+    ("have the kernel signal", On::Nothing, &[SECCOMP], false),
     ("trace", On::Nothing, &[LANDLOCK, SECCOMP], true),
     ("read another's memory", On::Nothing, &[LANDLOCK, SECCOMP], true),
     ("open another's memory", On::Nothing, &[LANDLOCK], true),
