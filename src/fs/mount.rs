@@ -90,10 +90,15 @@ pub fn state(mountpoint: &Path) -> io::Result<State> {
     let (answer, answered) = mpsc::channel();
     let path = mountpoint.to_owned();
     // In a thread of its own, which is left behind if the mount hangs.
-    thread::Builder::new().name("hushfs-probe".into()).spawn(move || {
+    let asking = thread::Builder::new().name("hushfs-probe".into()).spawn(move || {
         let _ = answer.send(question(&path));
     })?;
-    Ok(match answered.recv_timeout(PATIENCE) {
+    let found = answered.recv_timeout(PATIENCE);
+    if found.is_ok() {
+        // The daemon enters its sandbox later, and must have no other thread then.
+        let _ = asking.join();
+    }
+    Ok(match found {
         Ok(Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED)) => State::Dead,
         Ok(_) => State::Alive,
         Err(_) => State::Hung,

@@ -20,6 +20,7 @@ mod system_calls;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use thiserror::Error;
@@ -40,14 +41,38 @@ const FIRST_PORT_OF_ALL: u16 = 1024;
 
 /// Why the daemon does not start.
 #[derive(Debug, Error)]
-#[error("cannot give up what the daemon does not need ({layer}): {error}; to go without: {layer} = false in [sandbox]")]
-pub struct SandboxError {
-    layer: &'static str,
-    error: io::Error,
+pub enum SandboxError {
+    #[error(
+        "cannot give up what the daemon does not need ({layer}): {error}; to go without: {layer} = false in [sandbox]"
+    )]
+    Layer { layer: &'static str, error: io::Error },
+    /// It would keep what the one that asks gives up.
+    #[error("cannot give up what the daemon does not need: {0} threads run, and only one of them would; restart it")]
+    Threads(usize),
+    #[error(
+        "cannot count the threads in /proc/self/task, so that none keeps what the daemon gives up: {0}; mount /proc"
+    )]
+    Uncounted(io::Error),
 }
 
 fn failed(layer: &'static str) -> impl Fn(io::Error) -> SandboxError {
-    move |error| SandboxError { layer, error }
+    move |error| SandboxError::Layer { layer, error }
+}
+
+/// How often, and how far apart, the threads are counted: one that has been joined is gone a moment later.
+const COUNTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
+fn require_one_thread() -> Result<(), SandboxError> {
+    let mut threads = 0;
+    for _ in 0..COUNTS {
+        threads = std::fs::read_dir("/proc/self/task").map_err(SandboxError::Uncounted)?.count();
+        if threads == 1 {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(SandboxError::Threads(threads))
 }
 
 /// What holds of this process.
@@ -75,8 +100,9 @@ pub fn lacks(config: &Config, source: &Source, socket: Option<&Path>) -> Vec<Str
 /// Enters the sandbox, for good. To be called by the only thread that there is.
 ///
 /// # Errors
-/// Where a layer that is wanted, and that the kernel has, does not hold.
+/// Where there is another thread, and where a layer that is wanted, and that the kernel has, does not hold.
 pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<(), SandboxError> {
+    require_one_thread()?;
     let settings = &config.sandbox;
     // What a library asks the kernel once, and must not ask in vain.
     let _ = (rustix::param::page_size(), rustix::param::clock_ticks_per_second());
@@ -163,4 +189,15 @@ pub fn confine_broker() -> io::Result<()> {
         set_no_new_privs(true)?;
     }
     capabilities::keep(KEPT_BY_BROKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_thread_is_noticed() {
+        // Tests run in threads of their own beside the first.
+        assert!(matches!(require_one_thread(), Err(SandboxError::Threads(2..))));
+    }
 }
