@@ -246,6 +246,44 @@ fn what_is_replaced_by_renaming_is_read_all_the_same() {
     assert!(place.run(&["reload"]).status.success(), "{}", place.log());
 }
 
+#[cfg(feature = "vault")]
+#[test]
+fn a_token_is_read_whose_folder_a_service_makes_anew() {
+    use serde_json::json;
+
+    use crate::support::openbao::OpenBao;
+
+    let place = Place::new();
+    let server = OpenBao::start();
+    server.policy("hushfs", "path \"secret/*\" { capabilities = [\"read\", \"list\"] }");
+    server.put("db", "x");
+    let folder = place.path().join("runtime/agent");
+    let make = || {
+        let token = server.token(&["hushfs"], json!({}));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("token"), &token).unwrap();
+        fs::set_permissions(folder.join("token"), fs::Permissions::from_mode(0o600)).unwrap();
+        token
+    };
+    let first = make();
+    place.configure(&format!(
+        "[cache]\nttl = \"1ms\"\n[scopes.vault]\nprovider = \"vault\"\naddress = {:?}\n\
+         auth = {{ method = \"token\", token_file = {:?} }}\n",
+        server.url(),
+        folder.join("token")
+    ));
+    let mut command = place.hushfs(&["mount"]);
+    command.env("XDG_RUNTIME_DIR", place.path().join("runtime"));
+    let _daemon = place.start(command);
+    let value = place.mnt().join("vault/db/value");
+    assert_eq!(fs::read(&value).unwrap(), b"x");
+    fs::remove_dir_all(&folder).unwrap();
+    make();
+    server.root("POST", "auth/token/revoke", &json!({"token": first}));
+    server.put("db", "y");
+    crate::support::daemon::eventually("it goes by the new token", || (fs::read(&value).ok()? == b"y").then_some(()));
+}
+
 #[cfg(feature = "aws")]
 #[test]
 fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others_do_not_run() {

@@ -7,15 +7,19 @@ pub fn text(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-/// One that holds an absolute path.
+/// One that holds a path: absolute, from the folder where the daemon was started, or from home, as AWS takes `~/`.
 pub fn path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(name).map(PathBuf::from)?;
-    path.is_absolute().then_some(path)
+    let path = std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from)?;
+    match path.strip_prefix("~") {
+        Ok(below) => at_home(below),
+        Err(_) => std::path::absolute(path).ok(),
+    }
 }
 
 /// A path below the user's home.
-pub fn at_home(below: &str) -> Option<PathBuf> {
-    path("HOME").map(|home| home.join(below))
+pub fn at_home(below: impl AsRef<Path>) -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())?;
+    Some(home.join(below))
 }
 
 /// A file in a folder of the user's home, if that folder is there: the nearest one above would be all of the home.

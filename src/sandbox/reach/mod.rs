@@ -5,7 +5,9 @@
 //! folders that are reached, with all that is below; and where a folder may be mounted or made later, the one above it.
 
 mod environment;
+mod links;
 mod mentioned;
+mod program;
 mod providers;
 mod system;
 mod url;
@@ -33,6 +35,8 @@ pub struct Reach {
     pub connect: BTreeSet<u16>,
     /// Ports of TCP that are listened on.
     pub bind: BTreeSet<u16>,
+    /// What `programs` is made of: files that are started, by the paths that name them.
+    started: BTreeSet<PathBuf>,
     /// What is not there, and nothing above it either but the root directory: it cannot be reached once it is made.
     pub unreachable: BTreeSet<PathBuf>,
 }
@@ -69,6 +73,7 @@ impl Reach {
         settings.write.iter().for_each(|path| reach.writable(path));
         settings.programs.iter().for_each(|path| reach.program(path));
         reach.connect.extend(&settings.connect);
+        program::settle(&mut reach);
         if !reach.programs.is_empty() {
             system::add_programs(&mut reach);
         }
@@ -100,9 +105,13 @@ impl Reach {
             self.read.extend(existing(file));
             return;
         }
+        self.read.extend(links::neighbours(file));
         for file in with_target(file) {
             match file.parent().and_then(existing) {
-                Some(folder) => drop(self.read.insert(folder)),
+                Some(folder) => {
+                    self.read.extend(above_what_is_made_anew(&folder));
+                    self.read.insert(folder);
+                }
                 // A folder right below the root directory would be all of it; what is there is reached as it is.
                 None => match file.canonicalize() {
                     Ok(file) if file != Path::new("/") => drop(self.read.insert(file)),
@@ -114,6 +123,7 @@ impl Reach {
 
     /// A folder, or a file that is not replaced.
     fn folder(&mut self, folder: &Path) {
+        self.read.extend(links::neighbours(folder));
         let is_settled = match std::fs::read_dir(folder) {
             Ok(mut entries) => entries.next().is_some(),
             // In the sandbox already: what is there is not to be seen.
@@ -139,13 +149,15 @@ impl Reach {
         }
     }
 
-    /// By its folder, as a file: an upgrade replaces it.
+    /// A folder of programs, or one that is started; where that one lies is judged when all is known.
     fn program(&mut self, program: &Path) {
-        for program in with_target(program) {
-            match if program.is_dir() { existing(&program) } else { program.parent().and_then(existing) } {
-                Some(folder) => drop(self.programs.insert(folder)),
-                None => drop(self.unreachable.insert(program)),
-            }
+        if !program.is_dir() {
+            self.started.insert(program.to_owned());
+            return;
+        }
+        match existing(program) {
+            Some(folder) => drop(self.programs.insert(folder)),
+            None => drop(self.unreachable.insert(program.to_owned())),
         }
     }
 
@@ -175,6 +187,19 @@ impl Reach {
 fn with_target(path: &Path) -> Vec<PathBuf> {
     let target = path.canonicalize().ok().filter(|target| target != path);
     [path.to_owned()].into_iter().chain(target).collect()
+}
+
+/// The folder above, where folders are made anew while the host runs: the one of a service is made when it starts
+/// (`RuntimeDirectory=`). Not above credentials, which systemd makes for us before we start, beside those of others.
+fn above_what_is_made_anew(folder: &Path) -> Option<PathBuf> {
+    const RUN: &str = "/run";
+    const CREDENTIALS: &str = "/run/credentials";
+    let of_the_user = environment::path("XDG_RUNTIME_DIR").and_then(|path| path.canonicalize().ok());
+    let is_below = |at: &Path| folder != at && folder.starts_with(at);
+    if is_below(Path::new(CREDENTIALS)) || !(is_below(Path::new(RUN)) || of_the_user.as_deref().is_some_and(is_below)) {
+        return None;
+    }
+    folder.parent().map(Path::to_owned)
 }
 
 /// The path, or the nearest above it that is there; canonical. None for the root directory, which would be everything.
@@ -234,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_a_service_is_reached_by_the_one_above_and_that_of_credentials_is_not() {
+        let above = |path: &str| above_what_is_made_anew(Path::new(path));
+        assert_eq!(above("/run/agent"), Some("/run".into()));
+        assert_eq!(above("/run/user/7/agent"), Some("/run/user/7".into()));
+        for not in ["/run", "/runs/agent", "/etc/agent", "/run/credentials/hushfs.service"] {
+            assert_eq!(above(not), None, "{not}");
+        }
+    }
+
+    #[test]
     fn a_program_is_reached_by_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
@@ -241,6 +276,7 @@ mod tests {
         for program in [base.join("az"), base.clone(), base.join("later")] {
             let mut reach = Reach::default();
             reach.program(&program);
+            program::settle(&mut reach);
             assert_eq!(reach.programs, [base.clone()].into(), "{}", program.display());
         }
     }

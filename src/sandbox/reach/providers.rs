@@ -179,7 +179,7 @@ fn pod(reach: &mut Reach) {
 fn kubeconfigs(reach: &mut Reach) {
     let set = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty());
     let files: Vec<PathBuf> = match &set {
-        Some(list) => std::env::split_paths(list).filter(|path| path.is_absolute()).collect(),
+        Some(list) => std::env::split_paths(list).filter_map(|path| std::path::absolute(path).ok()).collect(),
         None => environment::in_folder_at_home(".kube/config").into_iter().collect(),
     };
     files.iter().for_each(|file| credentials(reach, file));
