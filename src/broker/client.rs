@@ -2,31 +2,33 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::protocol::{self, Answer, Found, Request};
+use super::line::Line;
+use super::protocol::{Answer, Found, Request};
 
 /// What `ps` shows it as.
 pub const NAME: &str = "hushfs-broker";
 /// How long it is waited for what a caller runs: the answer is in memory.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// And for what changes something, where a program may have to be started.
+const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(10);
 
 /// The process, from the daemon's side. It ends when the daemon does.
 #[derive(Debug)]
 pub struct Broker {
     /// What changes something, and may take its time.
-    acts: Mutex<OwnedFd>,
+    acts: Line,
     /// What only looks; asked for by the threads that serve the kernel.
-    looks: Mutex<OwnedFd>,
+    looks: Line,
 }
 
 static INSTALLED: OnceLock<Broker> = OnceLock::new();
@@ -52,7 +54,6 @@ impl Broker {
     pub fn install(mountpoint: &Path, allow_other: bool, events: bool) -> io::Result<()> {
         let pair = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let ((acts, acting), (looks, looking)) = (pair()?, pair()?);
-        set_socket_timeout(&looks, Timeout::Recv, Some(PATIENCE))?;
         let mut command = Command::new("/proc/self/exe");
         command.arg0(NAME).arg(allow_other.to_string()).arg(events.to_string()).arg(mountpoint);
         // It speaks to fusermount3 and to systemctl.
@@ -64,7 +65,7 @@ impl Broker {
         command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking));
         // A Ctrl-C is for the daemon, which has it unmount then. Nobody waits for this process: it ends with the daemon.
         command.process_group(0).spawn()?;
-        let broker = Self { acts: Mutex::new(acts), looks: Mutex::new(looks) };
+        let broker = Self { acts: Line::new(acts), looks: Line::new(looks) };
         INSTALLED.set(broker).map_err(|_| io::Error::other("there is a broker already"))
     }
 
@@ -118,27 +119,15 @@ impl Broker {
 
     /// What a thread runs, by its folder in `/proc`: the path, and whether the file there is the one. None in any doubt.
     pub fn executable(&self, thread: BorrowedFd<'_>) -> Option<(PathBuf, bool)> {
-        let mut bytes = [0; protocol::LONGEST];
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        protocol::send_bytes(looks.as_fd(), b"?", Some(thread)).ok()?;
-        let (length, _) = protocol::receive_bytes(looks.as_fd(), &mut bytes).ok()?;
-        let Found { path, is_there } = Found::from_bytes(bytes.get(..length)?)?;
+        let (answer, _) = self.looks.ask(b"?", Some(thread), PATIENCE).ok()?;
+        let Found { path, is_there } = Found::from_bytes(&answer)?;
         Some((OsString::from_vec(path).into(), is_there))
     }
 
     fn act(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
-        let acts = self.acts.lock().unwrap_or_else(PoisonError::into_inner);
-        ask(&acts, request, descriptor)
+        let (answer, descriptor) = self.acts.ask(&serde_json::to_vec(request)?, descriptor, PATIENCE_FOR_ACTS)?;
+        Ok((serde_json::from_slice(&answer)?, descriptor))
     }
-}
-
-fn ask(
-    socket: &OwnedFd,
-    request: &Request,
-    descriptor: Option<BorrowedFd<'_>>,
-) -> io::Result<(Answer, Option<OwnedFd>)> {
-    protocol::send(socket.as_fd(), request, descriptor)?;
-    protocol::receive(socket.as_fd())
 }
 
 fn done(answer: Answer) -> io::Result<()> {

@@ -6,9 +6,10 @@
 //! restarted. It is never given a value or a credential. Whoever has taken over the daemon can ask it for the same, and
 //! so unmount the secrets, but not mount anything else, start a program, or read a file.
 //!
-//! `protocol` is what is said, `client` the daemon's end, `process` the other one.
+//! `protocol` is what is said, `client` the daemon's end, `line` how it asks and waits, `process` the other end.
 
 mod client;
+mod line;
 mod process;
 mod protocol;
 

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+use rustix::net::{RecvFlags, SendFlags};
+
 use super::client::NAME;
-use super::protocol::{self, Answer, Found, Request};
+use super::protocol::{self, Answer, Found, LONGEST, Request};
 use crate::access::evidence::what_runs;
 use crate::fs::events::{self, Hands};
 use crate::fs::mount::{self, Mount};
@@ -69,13 +71,20 @@ pub fn main() -> ExitCode {
 }
 
 fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
+    let mut bytes = [0; LONGEST];
     loop {
-        let (answer, descriptor) = match protocol::receive(&socket) {
-            Ok((request, descriptor)) => of(request, descriptor),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => (Answer::failed(&error), None),
+        let (number, (answer, descriptor)) = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
+            Ok((number, said, descriptor)) => match serde_json::from_slice(said) {
+                Ok(request) => (number, of(request, descriptor)),
+                Err(error) => (number, (Answer::failed(&error.into()), None)),
+            },
+            // It has no number that could be answered.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
             Err(_) => return,
         };
-        if protocol::send(&socket, &answer, descriptor.as_ref().map(AsFd::as_fd)).is_err() {
+        let Ok(answer) = serde_json::to_vec(&answer) else { return };
+        let descriptor = descriptor.as_ref().map(AsFd::as_fd);
+        if protocol::send(&socket, number, &answer, descriptor, SendFlags::empty()).is_err() {
             return;
         }
     }
@@ -83,13 +92,19 @@ fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (An
 
 /// Says what callers run, until nobody asks.
 fn look() {
-    let (socket, mut bytes) = (io::stdout(), [0; protocol::LONGEST]);
-    while let Ok((_, thread)) = protocol::receive_bytes(&socket, &mut bytes) {
+    let (socket, mut bytes) = (io::stdout(), [0; LONGEST]);
+    loop {
+        let (number, thread) = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
+            Ok((number, _, thread)) => (number, thread),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+            Err(_) => return,
+        };
         let found = thread.and_then(what_runs).map(|executable| Found {
             path: executable.shown().as_os_str().as_encoded_bytes().to_vec(),
             is_there: executable.path().is_some(),
         });
-        if protocol::send_bytes(&socket, &Found::to_bytes(found.as_ref()), None).is_err() {
+        let found = Found::to_bytes(found.as_ref());
+        if protocol::send(&socket, number, &found, None, SendFlags::empty()).is_err() {
             return;
         }
     }
@@ -138,6 +153,29 @@ fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<Ow
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_broken_off_or_nonsense_is_answered_and_ends_nothing() {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let broker = std::thread::spawn(move || {
+            answer(theirs, |request, _| (Answer::Restart(request == Request::IsForARestart), None));
+        });
+        rustix::net::send(&ours, b"?", SendFlags::empty()).unwrap();
+        let mut bytes = [0; LONGEST];
+        for (number, said) in [(3, &b"{\"Unmount\":{\"dev"[..]), (4, b"\"Mou"), (5, b""), (6, b"\"Fly\"")] {
+            protocol::send(&ours, number, said, None, SendFlags::empty()).unwrap();
+            let (answered, answer, _) = protocol::receive(&ours, &mut bytes, RecvFlags::empty()).unwrap();
+            let answer = serde_json::from_slice(answer).unwrap();
+            assert!(answered == number && matches!(answer, Answer::Failed { .. }), "{answer:?}");
+        }
+        protocol::send(&ours, 7, b"\"IsForARestart\"", None, SendFlags::empty()).unwrap();
+        let (answered, answer, _) = protocol::receive(&ours, &mut bytes, RecvFlags::empty()).unwrap();
+        assert_eq!((answered, serde_json::from_slice(answer).unwrap()), (7, Answer::Restart(true)));
+        drop(ours);
+        broker.join().unwrap();
+    }
 
     #[test]
     fn what_it_is_started_for_is_all_there_or_nothing() {

@@ -9,7 +9,6 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The longest message in bytes: a path of 4,096, or what went wrong in words, and what is around it.
@@ -81,50 +80,47 @@ impl Found {
     }
 }
 
-/// Sends one message.
-///
-/// # Errors
-/// Where the other end is gone.
-pub fn send(to: impl AsFd, message: &impl Serialize, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-    send_bytes(to, &serde_json::to_vec(message)?, descriptor)
-}
+/// Of the number that comes before what is said.
+const NUMBER: usize = size_of::<u64>();
 
-/// As [`send`], of what is not empty.
+/// Sends one message: a number, which an answer has of its question, and what is said.
 ///
 /// # Errors
-/// Where the other end is gone.
-pub fn send_bytes(to: impl AsFd, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+/// Where the other end is gone, or is full and not to be waited for.
+pub fn send(
+    to: impl AsFd,
+    number: u64,
+    said: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+    flags: SendFlags,
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = descriptor.as_slice();
     if !descriptors.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    rustix::io::retry_on_intr(|| sendmsg(to.as_fd(), &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL))?;
+    let number = number.to_ne_bytes();
+    let parts = [IoSlice::new(&number), IoSlice::new(said)];
+    rustix::io::retry_on_intr(|| sendmsg(to.as_fd(), &parts, &mut ancillary, flags | SendFlags::NOSIGNAL))?;
     Ok(())
 }
 
-/// Waits for one message.
+/// Takes one message: its number, what is said, and a descriptor that came with it.
 ///
 /// # Errors
-/// `UnexpectedEof` where the other end is gone; `InvalidData` where it is no message.
-pub fn receive<T: DeserializeOwned>(from: impl AsFd) -> io::Result<(T, Option<OwnedFd>)> {
-    let mut bytes = vec![0; LONGEST];
-    let (length, descriptor) = receive_bytes(from, &mut bytes)?;
-    let message = serde_json::from_slice(bytes.get(..length).unwrap_or_default())?;
-    Ok((message, descriptor))
-}
-
-/// As [`receive`]; how many bytes it has.
-///
-/// # Errors
-/// `UnexpectedEof` where the other end is gone.
-pub fn receive_bytes(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+/// `UnexpectedEof` where the other end is gone; `WouldBlock` where there is none and none is to be waited for;
+/// `InvalidData` where it is no message.
+pub fn receive(
+    from: impl AsFd,
+    bytes: &mut [u8; LONGEST],
+    flags: RecvFlags,
+) -> io::Result<(u64, &[u8], Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let length = loop {
         let mut parts = [IoSliceMut::new(&mut *bytes)];
-        match recvmsg(from.as_fd(), &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(from.as_fd(), &mut parts, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC) {
             Ok(received) => break received.bytes,
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -137,7 +133,10 @@ pub fn receive_bytes(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Op
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
     });
-    Ok((length, descriptors.flatten().next()))
+    let descriptor = descriptors.flatten().next();
+    let message = bytes.get(..length).and_then(<[u8]>::split_first_chunk::<NUMBER>);
+    let (number, said) = message.ok_or(io::ErrorKind::InvalidData)?;
+    Ok((u64::from_ne_bytes(*number), said, descriptor))
 }
 
 #[cfg(test)]
@@ -153,16 +152,17 @@ mod tests {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
         let said = Found { path: vec![255; 4096], is_there: true };
-        send_bytes(&ours, &Found::to_bytes(Some(&said)), Some(ours.as_fd())).unwrap();
+        send(&ours, 7, &Found::to_bytes(Some(&said)), Some(ours.as_fd()), SendFlags::empty()).unwrap();
         let mut bytes = [0; LONGEST];
-        let (length, descriptor) = receive_bytes(&theirs, &mut bytes).unwrap();
-        assert_eq!(Found::from_bytes(&bytes[..length]), Some(said));
+        let (number, received, descriptor) = receive(&theirs, &mut bytes, RecvFlags::empty()).unwrap();
+        assert_eq!((number, Found::from_bytes(received)), (7, Some(said)));
         assert!(descriptor.is_some());
-        let said = Answer::Mounted(Some("0:52".into()));
-        send(&ours, &said, None).unwrap();
-        assert_eq!(receive::<Answer>(&theirs).unwrap().0, said);
+        rustix::net::send(&ours, b"1234567", SendFlags::empty()).unwrap();
+        let error = receive(&theirs, &mut bytes, RecvFlags::empty()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         drop((ours, descriptor));
-        assert_eq!(receive::<Answer>(&theirs).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let error = receive(&theirs, &mut bytes, RecvFlags::empty()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
