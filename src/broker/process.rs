@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
+use rustix::fs::{FileType, Stat, fstat, makedev};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::client::NAME;
@@ -60,7 +62,11 @@ pub fn main() -> ExitCode {
     if sandbox::harden().is_err() || sandbox::confine_broker().is_err() {
         return ExitCode::FAILURE;
     }
-    let looks = thread::Builder::new().name("hushfs-looks".into()).spawn(look);
+    let looks = thread::Builder::new().name("hushfs-looks".into()).spawn(|| {
+        look();
+        // One half of a broker is none, and the daemon takes notice of its end only.
+        std::process::exit(0)
+    });
     if looks.is_err() {
         return ExitCode::FAILURE;
     }
@@ -113,7 +119,6 @@ fn look() {
 fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     let of = |done: io::Result<()>| done.map_or_else(|error| Answer::failed(&error), |()| Answer::Done);
     let in_words = |error: &mount::Error| Answer::Failed { why: error.to_string(), errno: None };
-    let place = |device, connection| events::Place { mountpoint: terms.mountpoint.clone(), device, connection };
     match request {
         Request::Mount if std::mem::replace(&mut state.has_mounted, true) => {
             (Answer::Failed { why: "it has been mounted already".to_owned(), errno: None }, None)
@@ -132,11 +137,13 @@ fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<Ow
             Ok(None) => (Answer::Done, None),
             Err(error) => (Answer::failed(&error), None),
         },
-        Request::SetReadOnly { device } => (of(events::set_read_only_here(&place(device, None))), None),
+        Request::SetReadOnly { device } => {
+            (of(place(terms, device, None).and_then(|place| events::set_read_only_here(&place))), None)
+        }
         Request::BeginTouching { device } => {
             // Whoever did not say that it is over has gone on all the same.
             state.hands = None;
-            match Hands::on(&place(device, descriptor)) {
+            match place(terms, device, descriptor).and_then(|place| Hands::on(&place)) {
                 Ok((begun, socket)) => {
                     let process = begun.process();
                     state.hands = Some(begun);
@@ -148,6 +155,26 @@ fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<Ow
         Request::EndTouching => (of(state.hands.take().map_or(Ok(()), Hands::end)), None),
         Request::IsForARestart => (Answer::Restart(handover::restart_is_asked_for()), None),
     }
+}
+
+/// Where files may be touched. Of the device the daemon says which one, so it is looked whether a hushfs has it that is at
+/// the mountpoint: after an unmount something else is there, which is nothing to us. What is cloned of it is compared with
+/// the device once more ([`Hands::on`]), in case it changes in between.
+fn place(terms: &Terms, device: (u32, u32), connection: Option<OwnedFd>) -> io::Result<events::Place> {
+    let (major, minor) = device;
+    let there = Mount::of(&terms.mountpoint, &format!("{major}:{minor}"))?;
+    there.map(Mount::leave).ok_or(Errno::XDEV)?;
+    if let Some(connection) = &connection
+        && !is_kernels_end(&fstat(connection)?)
+    {
+        return Err(Errno::INVAL.into());
+    }
+    Ok(events::Place { mountpoint: terms.mountpoint.clone(), device, connection })
+}
+
+/// Is it `/dev/fuse`? The number is in the kernel's list of devices.
+fn is_kernels_end(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice && found.st_rdev == makedev(10, 229)
 }
 
 #[cfg(test)]
@@ -175,6 +202,14 @@ mod tests {
         assert_eq!((answered, serde_json::from_slice(answer).unwrap()), (7, Answer::Restart(true)));
         drop(ours);
         broker.join().unwrap();
+    }
+
+    #[test]
+    fn only_the_kernels_end_of_a_mount_goes_on_to_the_process_that_touches() {
+        for other in ["/dev/null", "/proc/self/exe", "/"] {
+            assert!(!is_kernels_end(&fstat(std::fs::File::open(other).unwrap()).unwrap()), "{other}");
+        }
+        assert!(is_kernels_end(&rustix::fs::stat("/dev/fuse").unwrap()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::broker::Broker;
+use crate::broker::{self, Broker};
 use crate::config::{Source, load};
 
 /// What it is called by.
@@ -108,8 +108,21 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         }
         "give a file away" => call(libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), text, 65_533, 65_533, 0, 0]),
         "start a process" => call(libc::SYS_clone, [i64::from(libc::SIGCHLD), 0, 0, 0, 0, 0]),
+        "have the broker make a file system read-only" => broker()?.set_read_only(device(what)?),
+        "have the broker make a file system writable" => broker()?.begin_touching(device(what)?, None).map(drop),
         _ => Err(io::Error::other("no such attempt")),
     }
+}
+
+fn broker() -> io::Result<&'static Broker> {
+    broker::installed().ok_or_else(|| io::Error::other("there is no broker"))
+}
+
+/// `MAJOR:MINOR`.
+fn device(what: &str) -> io::Result<(u32, u32)> {
+    let (major, minor) = what.split_once(':').ok_or(io::ErrorKind::InvalidInput)?;
+    let number = |text: &str| text.parse().map_err(io::Error::other);
+    Ok((number(major)?, number(minor)?))
 }
 
 /// One system call. What it made ends with this process, and so does a process that it started.

@@ -321,7 +321,7 @@ fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others
 
 pub mod as_root {
     use super::*;
-    use crate::support::users::{NOBODY, private_mounts};
+    use crate::support::users::{NOBODY, mount, private_mounts};
 
     fn mount_proc(options: &str) {
         let mounted = Command::new("mount").args(["-t", "proc", "-o", options, "proc", "/proc"]).status().unwrap();
@@ -365,5 +365,27 @@ pub mod as_root {
         make_attempts(&place, elsewhere.path(), false, |command| {
             command.uid(NOBODY).gid(NOBODY);
         });
+    }
+
+    #[test]
+    fn the_broker_changes_no_file_system_that_is_at_the_mountpoint_but_is_no_hushfs() {
+        use std::os::unix::fs::MetadataExt;
+
+        let place = Place::new();
+        let store = PlainStore::new(place.path(), "store");
+        let file = place.configure(&store.scope("prod"));
+        // As what lies below is to be seen again once the secrets are unmounted, which the broker does when asked.
+        let mnt = place.mnt();
+        private_mounts(&place, 0);
+        mount(Path::new("tmpfs"), &mnt, 0);
+        let device = fs::metadata(&mnt).unwrap().dev();
+        let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        for attempt in ["have the broker make a file system read-only", "have the broker make a file system writable"] {
+            let mut command = Command::new(HUSHFS);
+            let output = command.arg0("hushfs-hostile").arg(&file).args([attempt, &device]).output().unwrap();
+            let came_to = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(came_to.trim(), libc::EXDEV.to_string(), "{attempt}: {output:?}");
+            fs::write(mnt.join("file"), "x").expect("it is as it was");
+        }
     }
 }

@@ -109,7 +109,7 @@ pub fn bind(folder: &Path, at: &Path) {
     mount(folder, at, libc::MS_BIND);
 }
 
-fn mount(what: &Path, at: &Path, flags: libc::c_ulong) {
+pub fn mount(what: &Path, at: &Path, flags: libc::c_ulong) {
     mount_with(what, at, flags, "");
 }
 
