@@ -18,6 +18,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::fs::fuse;
+use crate::sandbox;
 
 /// What `ps` shows it as.
 const NAME: &str = "hushfs-events";
@@ -101,6 +102,10 @@ pub fn main() -> ExitCode {
         // They end whoever stops the daemon, and with it this.
         // SAFETY: no handler is installed, so no code of ours runs in one.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    // It holds the kernel's end of the mount, and needs none of the broker's power but to find the way to a file.
+    if sandbox::harden().is_err() || sandbox::confine_toucher().is_err() {
+        return ExitCode::FAILURE;
     }
     // This thread is the one whose requests the daemon knows.
     if thread::Builder::new().spawn(end_with_the_daemon).is_err() {
