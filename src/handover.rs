@@ -2,9 +2,12 @@
 //! (`FileDescriptorStoreMax=`). While it is kept the mount lives, and whoever asks for a file waits for the next
 //! daemon, which goes on where this one ended.
 
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -50,6 +53,10 @@ const LEDGER: &str = "-ledger";
 
 /// So often systemd is asked, where somebody ends who asks.
 const ATTEMPTS: usize = 5;
+/// And for so long in all: the daemon waits for it before it unmounts, and is given a time to end in by systemd, too.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How far apart it is looked whether a program that says nothing more has ended.
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Terms {
     /// What the descriptors are called in the store, where a name may be all but `:` and control characters.
@@ -137,25 +144,62 @@ pub fn restart_is_asked_for() -> bool {
         return false;
     }
     let Some(Unit { name, manager }) = own_unit() else { return false };
-    let jobs = systemctl(&[manager, "list-jobs", "--no-legend", "--plain", "--no-pager"]);
-    let kept = systemctl(&[manager, "show", "--property=NFileDescriptorStore", "--value", &name]);
+    let end = Instant::now() + PATIENCE;
+    let jobs = systemctl(&[manager, "list-jobs", "--no-legend", "--plain", "--no-pager"], end);
+    let kept = systemctl(&[manager, "show", "--property=NFileDescriptorStore", "--value", &name], end);
     restarts(&jobs, &name) && kept.trim().parse::<u32>().is_ok_and(|kept| kept > 0)
 }
 
-/// What it says; nothing where it cannot be asked.
-fn systemctl(arguments: &[&str]) -> String {
+/// What it says; nothing where it cannot be asked, or says nothing until then.
+fn systemctl(arguments: &[&str], end: Instant) -> String {
     for _ in 0..ATTEMPTS {
         let mut command = Command::new("systemctl");
         // It would tell systemd its own exit status in our name.
         command.env_remove("NOTIFY_SOCKET");
-        let output = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
-        let Ok(output) = output else { return String::new() };
+        let Some((status, output)) = output_until(command.args(arguments), end) else { return String::new() };
         // The signal that stops the unit is for all of its processes, unless it has `KillMode=mixed`.
-        if output.status.signal().is_none() {
-            return String::from_utf8_lossy(&output.stdout).into_owned();
+        if status.signal().is_none() {
+            return String::from_utf8_lossy(&output).into_owned();
         }
     }
     String::new()
+}
+
+/// What a program writes, and how it ended; nothing of one that cannot be started or has not ended until then, which is
+/// ended.
+fn output_until(command: &mut Command, end: Instant) -> Option<(ExitStatus, Vec<u8>)> {
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let output = process.stdout.take().and_then(|stdout| read_until(stdout, end));
+    while let Some(output) = &output {
+        match process.try_wait() {
+            Ok(Some(status)) => return Some((status, output.clone())),
+            Ok(None) if Instant::now() < end => thread::sleep(PAUSE),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let _ = process.kill();
+    // One that the kernel does not let go of is not waited for; it is collected when this process ends.
+    let _ = process.try_wait();
+    None
+}
+
+/// To its end; nothing where that has not come until then.
+fn read_until(mut from: impl Read + AsFd, end: Instant) -> Option<Vec<u8>> {
+    let (mut all, mut some) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = Timespec::try_from(end.saturating_duration_since(Instant::now())).ok()?;
+        match poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&left)) {
+            Ok(0) => return None,
+            Ok(_) => match from.read(&mut some) {
+                Ok(0) => return Some(all),
+                Ok(length) => all.extend_from_slice(some.get(..length)?),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            },
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 /// Does a list of jobs have one that restarts the unit?
@@ -204,6 +248,19 @@ mod tests {
         {
             assert_eq!(Terms::from_name(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_waited_for_no_longer_than_said_and_ended() {
+        let shell = |script: &str, patience: Duration| {
+            output_until(Command::new("sh").args(["-c", script]), Instant::now() + patience)
+        };
+        let (status, output) = shell("echo said; exit 3", Duration::from_secs(60)).unwrap();
+        assert_eq!((status.code(), &*output), (Some(3), &b"said\n"[..]));
+        for hung in ["echo $$; exec sleep 1000", "exec 1>&-; exec sleep 1000"] {
+            assert!(shell(hung, Duration::from_millis(50)).is_none(), "{hung}");
+        }
+        assert!(output_until(&mut Command::new("/missing"), Instant::now()).is_none());
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub use files::Stamp;
 pub use files::are_what_they_were;
 #[cfg(any(feature = "databricks", feature = "kubernetes", feature = "vault"))]
 pub use files::as_word;
-pub use files::{Openness, stamp, whole, word};
+#[cfg(any(feature = "databricks", feature = "gcp", feature = "kubernetes", feature = "vault"))]
+pub use files::stamp;
+pub use files::{Openness, whole, word};
 #[cfg(feature = "rest")]
 pub use object::object;
 #[cfg(any(feature = "databricks", feature = "kubernetes"))]
