@@ -58,6 +58,12 @@ pub enum DaemonError {
         "the kernel has given up the mount at {at}: a request was not answered, or an administrator has aborted it"
     )]
     GivenUp { at: String },
+    #[error(
+        "the process {} has ended, without which the daemon can neither unmount {at} nor see what programs run; start the \
+         daemon again, or clear the mount away with: hushfs unmount --lazy {at}",
+        broker::NAME
+    )]
+    Alone { at: String },
     #[error("cannot mount at {at}: {error}")]
     Mountpoint { at: String, error: io::Error },
     #[error("scope `{scope}`: {error}")]
@@ -234,10 +240,14 @@ async fn serve(
     let watchdog = watchdog::interval()
         .map(|every| tokio::spawn(watchdog::watch(Arc::clone(&session.pulse), mountpoint.to_owned(), every)));
 
+    let broker =
+        broker::installed().ok_or_else(|| os("go on")(io::Error::other("there is no process that may unmount")))?;
+    let mut alone = broker.gone().map_err(os("start a thread"))?;
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
         _ = interrupt.recv() => Stop::Asked("SIGINT"),
         outcome = &mut session.end => Stop::Unmounted(outcome),
+        Ok(()) = &mut alone => Stop::Alone,
         () = reloader.run(&mut hangup, &mut requests) => pending().await,
     };
     sweeper.abort();
@@ -252,6 +262,7 @@ async fn serve(
     let result = match outcome {
         Stop::Asked(signal) => {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            let mut unmounted = Ok(());
             let asked = tokio::task::spawn_blocking(handover::is_for_a_restart);
             if asked.await.unwrap_or(false) {
                 tracing::info!("{signal}: leaving {} to the next daemon", mountpoint.display());
@@ -265,11 +276,21 @@ async fn serve(
                 mount.leave();
             } else {
                 tracing::info!("{signal}: unmounting {}", mountpoint.display());
-                mount.end()?;
+                let ended = tokio::task::spawn_blocking(|| mount.end());
+                let ended = ended.await.map_err(|_| os("unmount")(io::Error::other("a thread ended")));
                 // Answers on their way out; those that wait for a provider are cut off with the connection.
                 let _ = tokio::time::timeout(FAREWELL, &mut session.end).await;
+                // What is left to do is to be done whether or not that went well.
+                unmounted = ended.and_then(|ended| Ok(ended?));
             }
-            Ok(())
+            unmounted
+        }
+        Stop::Alone => {
+            // Where systemd keeps it the next daemon goes on with it.
+            is_over = !handover::is_possible();
+            session.leave();
+            mount.leave();
+            Err(DaemonError::Alone { at: mountpoint.display().to_string() })
         }
         Stop::Unmounted(Ok(Ok(()))) => {
             if mount.is_there() {
@@ -375,6 +396,8 @@ fn teller(
 
 enum Stop {
     Asked(&'static str),
+    /// The broker has ended.
+    Alone,
     Unmounted(Result<io::Result<()>, oneshot::error::RecvError>),
 }
 

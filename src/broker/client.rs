@@ -1,7 +1,6 @@
 //! The daemon's end.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
@@ -9,8 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
+use std::{io, thread};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tokio::sync::oneshot;
 
 use super::line::Line;
 use super::protocol::{Answer, Found, Request};
@@ -19,8 +22,10 @@ use super::protocol::{Answer, Found, Request};
 pub const NAME: &str = "hushfs-broker";
 /// How long it is waited for what a caller runs: the answer is in memory.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// And for what changes something, where a program may have to be started.
-const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(10);
+/// And for what changes something. Two of them fit into the time that the unit has to stop (`TimeoutStopSec=`).
+const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(5);
+/// At the start there is nobody yet who waits for the end.
+const PATIENCE_FOR_MOUNTING: Duration = Duration::from_secs(15);
 
 /// The process, from the daemon's side. It ends when the daemon does.
 #[derive(Debug)]
@@ -124,8 +129,24 @@ impl Broker {
         Some((OsString::from_vec(path).into(), is_there))
     }
 
+    /// Is told when the process is gone.
+    ///
+    /// # Errors
+    /// Where no thread can be started that waits for it.
+    pub fn gone(&'static self) -> io::Result<oneshot::Receiver<()>> {
+        let (tell, told) = oneshot::channel();
+        thread::Builder::new().name("hushfs-broken".into()).spawn(move || {
+            // Nothing is asked for: that the other end is closed is told anyway.
+            while let Err(Errno::INTR) = poll(&mut [PollFd::new(&self.acts, PollFlags::empty())], None) {}
+            // Nobody listens where the daemon ends.
+            let _ = tell.send(());
+        })?;
+        Ok(told)
+    }
+
     fn act(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
-        let (answer, descriptor) = self.acts.ask(&serde_json::to_vec(request)?, descriptor, PATIENCE_FOR_ACTS)?;
+        let patience = if *request == Request::Mount { PATIENCE_FOR_MOUNTING } else { PATIENCE_FOR_ACTS };
+        let (answer, descriptor) = self.acts.ask(&serde_json::to_vec(request)?, descriptor, patience)?;
         Ok((serde_json::from_slice(&answer)?, descriptor))
     }
 }

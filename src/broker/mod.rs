@@ -13,5 +13,5 @@ mod line;
 mod process;
 mod protocol;
 
-pub use client::{Broker, Touching, installed};
+pub use client::{Broker, NAME, Touching, installed};
 pub use process::{is_meant, main};

@@ -39,7 +39,8 @@ impl Mount {
                 DaemonError::Occupied { .. }
                 | DaemonError::Hung { .. }
                 | DaemonError::Lingering { .. }
-                | DaemonError::GivenUp { .. } => Status::Unavailable,
+                | DaemonError::GivenUp { .. }
+                | DaemonError::Alone { .. } => Status::Unavailable,
                 DaemonError::Provider { .. } => Status::Config,
             };
             Failure::new(status, error.to_string())
