@@ -55,7 +55,7 @@ impl AzureKeyVault {
     /// Reaches nothing and reads no file. No operation takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the vault's address or the prefix can never work.
+    /// [`Malformed`](super::ErrorKind::Malformed) if the vault's address or the prefix can never work.
     pub fn new(settings: AzureKeyVaultSettings, timeout: Duration, max_secret_bytes: u64) -> Result<Self, Error> {
         names::check_prefix(&settings.prefix)?;
         let shared = Shared {

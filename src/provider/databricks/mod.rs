@@ -50,7 +50,7 @@ impl Databricks {
     /// Reaches nothing. No operation takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the settings can never work.
+    /// [`Malformed`](super::ErrorKind::Malformed) if the settings can never work.
     pub fn new(
         settings: DatabricksSettings,
         acting: Option<Acting<'_>>,

@@ -61,7 +61,7 @@ impl Kubernetes {
     /// Reaches nothing. No operation but a listing takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the settings can never work.
+    /// [`Malformed`](super::ErrorKind::Malformed) if the settings can never work.
     pub fn new(
         settings: KubernetesSettings,
         acting: Option<Acting<'_>>,

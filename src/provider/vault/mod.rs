@@ -62,7 +62,7 @@ impl Vault {
     /// Checks what can be checked without reaching out. No operation but a listing takes longer than `timeout`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the settings can never work.
+    /// [`Malformed`](super::ErrorKind::Malformed) if the settings can never work.
     pub fn new(
         settings: VaultSettings,
         acting: Option<Acting<'_>>,
