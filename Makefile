@@ -56,6 +56,7 @@ nextest:
 lint: ## formatting, clippy with each set of features, shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features fuzzing -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features local -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features aws -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features gcp -- -D warnings

@@ -57,6 +57,7 @@ fn shared(kind: KubernetesKind) -> Shared {
         settings,
         impersonated: None,
         selector: Default::default(),
+        connections: std::sync::Arc::default(),
         deadline: Duration::from_secs(1),
         max_secret_bytes: MAX,
         sessions: session::Sessions::default(),
