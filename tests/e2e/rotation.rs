@@ -34,13 +34,14 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Opens, and checks at once that the size told is that of what is then read.
+/// Opens, and checks at once that the size told is that of what is then read. The kernel has one size for all who have the
+/// file open, and may take up another's between being told ours and telling it: it is asked twice.
 fn read_exactly(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
-    let told = file.metadata()?.len();
+    let told = [file.metadata()?.len(), file.metadata()?.len()];
     let mut value = Vec::new();
     file.read_to_end(&mut value)?;
-    assert_eq!(told, value.len() as u64, "fstat right after open");
+    assert!(told.contains(&(value.len() as u64)), "fstat right after open: {told:?} for {}", value.len());
     Ok(value)
 }
 

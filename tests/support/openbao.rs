@@ -199,8 +199,11 @@ impl OpenBao {
 
     /// With the key that a development server writes down at its start.
     pub fn unseal(&self) {
-        let log = std::fs::read_to_string(self.folder.path().join("log")).expect("its log");
-        let key = log.lines().find_map(|line| line.strip_prefix("Unseal Key: ")).expect("a key");
+        // It may answer before that.
+        let key = super::daemon::eventually("the key is written down", || {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).expect("its log");
+            log.lines().find_map(|line| line.strip_prefix("Unseal Key: ").map(str::to_owned))
+        });
         self.root("POST", "sys/unseal", &json!({ "key": key }));
     }
 
