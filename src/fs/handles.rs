@@ -226,7 +226,18 @@ impl Handles {
         snapshots.collect()
     }
 
+    /// A file or directory is closed.
     pub fn remove(&self, handle: u64) {
+        self.take(handle, true);
+    }
+
+    /// The kernel has not taken the handle: whoever was to have it is gone, or has been given another.
+    pub fn take_back(&self, handle: u64) {
+        self.take(handle, false);
+    }
+
+    /// `closed`: did its opener have it?
+    fn take(&self, handle: u64, closed: bool) {
         if self.inherited.write().unwrap_or_else(PoisonError::into_inner).remove(&handle).is_some() {
             return;
         }
@@ -236,7 +247,7 @@ impl Handles {
             let Table { open, files } = &mut *table;
             if let Some(handles) = files.get_mut(&file.ino) {
                 handles.retain(|other| *other != handle);
-                for other in handles.iter().filter(|other| **other < handle) {
+                for other in handles.iter().filter(|other| closed && **other < handle) {
                     if let Some(Open::File(other)) = open.get_mut(other) {
                         other.superseded |= other.opener.thread == file.opener.thread;
                     }
@@ -290,7 +301,13 @@ fn is_open_since_another(
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
+    use crate::config::Format;
+    use crate::provider::{Fetched, Payload};
+    use crate::secret::Secret;
+    use crate::tree::{Document, DocumentFile};
 
     #[test]
     fn who_is_opening_a_file_is_counted_until_it_is_done() {
@@ -301,6 +318,30 @@ mod tests {
         assert_eq!((handles.being_opened(|ino| ino == 5), handles.being_opened(|_| true)), (1, 2));
         drop((second, other));
         assert!(handles.being_opened.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_has_closed_a_later_open_has_moved_on_and_who_was_never_given_it_has_not() {
+        let fetched = Fetched {
+            payload: Payload { raw: Secret::copy_from(b"value").unwrap(), keys: None },
+            version: "1".into(),
+            created: None,
+            source: String::new(),
+            tags: Vec::new(),
+            lease: None,
+        };
+        let document = Arc::new(Document::split(fetched, Format::Auto).unwrap());
+        let (handles, opener) = (Handles::default(), Opener { thread: 7, who: None });
+        let open = || {
+            let content = Content::of(Arc::clone(&document), SystemTime::UNIX_EPOCH, &DocumentFile::Raw).unwrap();
+            handles.add_file(5, opener, None, content).unwrap()
+        };
+        open();
+        let is_first_just_opened = || handles.snapshots(5).last().unwrap().just_opened;
+        handles.take_back(open());
+        assert!(is_first_just_opened());
+        handles.remove(open());
+        assert!(!is_first_just_opened());
     }
 
     #[test]

@@ -244,6 +244,12 @@ impl Operations {
         self.ledger.closed(handle);
     }
 
+    /// The kernel has not taken the handle that an open was answered with.
+    pub fn take_back(&self, handle: u64) {
+        self.handles.take_back(handle);
+        self.ledger.closed(handle);
+    }
+
     /// The kernel has let go of a number so many times.
     pub fn forget(&self, number: u64, count: u64) {
         if self.inodes.forget(number, count) {

@@ -125,6 +125,35 @@ fn an_event_asks_no_provider_leaves_no_record_and_changes_no_time() {
     assert_eq!(lines.len(), 1, "the read alone: {lines:?}");
 }
 
+#[cfg(feature = "aws")]
+#[test]
+fn what_is_waited_for_is_asked_once_though_watchers_are_told_meanwhile() {
+    const WAITING: u64 = 20;
+    let (place, store) = place();
+    let cloud = crate::support::cloud::Cloud::start(&place);
+    let scopes = store.scope("prod") + &cloud.scope("slow", "timeout = \"1h\"");
+    let _daemon = cloud.mount(&place, &(LONG.to_owned() + &scopes));
+    let key = place.mnt().join("prod/db/KEY");
+    fs::read(&key).unwrap();
+    cloud.proxy.set("*", crate::support::fault_proxy::Fault::Hang);
+    let tasks = || place.status()["tasks"].as_u64().expect("a number");
+    let before = tasks();
+    let read = |number| {
+        let path = place.mnt().join(format!("slow/cold-{number}/value"));
+        Guarded::spawn(Command::new("cat").arg(path).stderr(Stdio::null())).expect("cat runs")
+    };
+    let _waiting: Vec<_> = (0..WAITING).map(read).collect();
+    eventually("all wait", || (tasks() >= before + WAITING).then_some(()));
+    for round in 0..30 {
+        let watch = Watch::of(&[&key]);
+        store.put("db.json", format!(r#"{{"KEY":"{round} of several"}}"#).as_bytes());
+        refresh(&key);
+        watch.wait_for(&[""]);
+    }
+    // Each waits in four. Asked again now and then, it were hundreds.
+    assert!(tasks() < before + 8 * WAITING, "{} tasks", tasks());
+}
+
 /// The last options of the mount's line in the table: those of the file system, whatever the mount's are.
 fn of_the_file_system(mountpoint: &Path) -> String {
     let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();

@@ -152,8 +152,9 @@ fn touch(operations: &Operations, place: &Place, nodes: &[Node], stopped: &Atomi
     let events = operations.events();
     let broker = by_broker()?;
     let touching = broker.begin_touching(place.device, place.connection.as_ref().map(AsFd::as_fd))?;
-    let _end = End(broker);
+    // Closed last: to the process that is the daemon's death, and everybody's requests would be given to us once more.
     let mut toucher = Toucher::told_through(touching.socket);
+    let _end = End(broker);
     events.process.store(touching.process, Ordering::Relaxed);
     // Before the process is collected and another may come to have its number.
     let _gone = Gone(events);

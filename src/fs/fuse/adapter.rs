@@ -195,7 +195,7 @@ impl Adapter {
         self.answer(asking, deadline, work, move |reply, Opened { handle, doubtful_size }| {
             let give = move |operations: &Operations| {
                 if !reply.opened(handle, FLAGS) {
-                    operations.release(handle);
+                    operations.take_back(handle);
                 }
             };
             let Some(change) = doubtful_size else { return give(&giver) };
@@ -219,7 +219,7 @@ impl Adapter {
         let giver = Arc::clone(&asking.operations);
         self.answer(asking, deadline, work, move |reply, handle| {
             if !reply.opened(handle, FopenFlags::empty()) {
-                giver.release(handle);
+                giver.take_back(handle);
             }
         });
     }
