@@ -237,6 +237,7 @@ async fn serve(
     let (lent, unfinished) = (Vec::new(), Vec::new());
     let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished };
 
+    let detached = mount.device().map(|device| follow_detached(&session, device));
     let watchdog = watchdog::interval()
         .map(|every| tokio::spawn(watchdog::watch(Arc::clone(&session.pulse), mountpoint.to_owned(), every)));
 
@@ -251,6 +252,9 @@ async fn serve(
         () = reloader.run(&mut hangup, &mut requests) => pending().await,
     };
     sweeper.abort();
+    if let Some(detached) = detached {
+        detached.abort();
+    }
     if let Some(watchdog) = watchdog {
         watchdog.abort();
     }
@@ -392,6 +396,17 @@ fn teller(
     }
     let place = events::Place { connection, ..place };
     events::start(Arc::clone(serving), place, touched).map(Some).map_err(os("start a thread"))
+}
+
+fn follow_detached(session: &fuse::Session, device: &str) -> tokio::task::JoinHandle<()> {
+    let (detached, device) = (Arc::clone(&session.detached), device.to_owned());
+    tokio::spawn(async move {
+        if let Err(error) = detached.follow(&device).await {
+            tracing::warn!(
+                "cannot follow the table of mounts: after a lazy unmount readers wait until their `timeout` is up: {error}"
+            );
+        }
+    })
 }
 
 enum Stop {

@@ -12,7 +12,7 @@ use crate::fs::mount::{self, State};
 pub struct Unmount {
     /// Where, instead of the configured mountpoint
     mountpoint: Option<PathBuf>,
-    /// Also when it is in use or does not answer; open files then end in errors
+    /// Also when it is in use or does not answer: who waits is let go, and what is open read on until it is closed
     #[arg(long)]
     lazy: bool,
 }

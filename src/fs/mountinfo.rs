@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+pub const TABLE: &str = "/proc/self/mountinfo";
+
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mounted {
@@ -20,14 +22,14 @@ pub struct Mounted {
 
 /// What is mounted at a canonical path; where several are stacked, the topmost.
 pub fn topmost(mountpoint: &Path) -> io::Result<Option<Mounted>> {
-    let table = std::fs::read("/proc/self/mountinfo")?;
+    let table = std::fs::read(TABLE)?;
     let mut lines = table.split(|&byte| byte == b'\n').filter_map(parse);
     Ok(lines.rfind(|(point, _)| point == mountpoint).map(|(_, mounted)| mounted))
 }
 
 /// Where whole file systems of a type are mounted.
 pub fn of_kind(kind: &[u8]) -> io::Result<Vec<PathBuf>> {
-    let table = std::fs::read("/proc/self/mountinfo")?;
+    let table = std::fs::read(TABLE)?;
     let lines = table.split(|&byte| byte == b'\n').filter_map(parse);
     let wanted = lines.filter(|(_, mounted)| mounted.kind == kind && mounted.root == Path::new("/"));
     Ok(wanted.map(|(point, _)| point).collect())
@@ -35,7 +37,7 @@ pub fn of_kind(kind: &[u8]) -> io::Result<Vec<PathBuf>> {
 
 /// The mount that a path is in, by its spelling: where, and what. The path is absolute and has no `..`.
 pub fn holding(path: &Path) -> io::Result<Option<(PathBuf, Mounted)>> {
-    let table = std::fs::read("/proc/self/mountinfo")?;
+    let table = std::fs::read(TABLE)?;
     let lines = table.split(|&byte| byte == b'\n').filter_map(parse);
     // Of several at one place the last covers the others.
     Ok(lines.filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.components().count()))
@@ -43,10 +45,16 @@ pub fn holding(path: &Path) -> io::Result<Option<(PathBuf, Mounted)>> {
 
 /// Where the whole of a file system is mounted, of which a part is mounted elsewhere too.
 pub fn whole(device: &[u8]) -> io::Result<Option<PathBuf>> {
-    let table = std::fs::read("/proc/self/mountinfo")?;
+    let table = std::fs::read(TABLE)?;
     let mut lines = table.split(|&byte| byte == b'\n').filter_map(parse);
     let is_whole = |mounted: &Mounted| mounted.device == device && mounted.root == Path::new("/");
     Ok(lines.find(|(_, mounted)| is_whole(mounted)).map(|(point, _)| point))
+}
+
+/// Is a file system, or a part of it, mounted anywhere?
+pub fn is_anywhere(device: &[u8]) -> io::Result<bool> {
+    let table = std::fs::read(TABLE)?;
+    Ok(table.split(|&byte| byte == b'\n').filter_map(parse).any(|(_, mounted)| mounted.device == device))
 }
 
 /// A line of the table: where, and what.

@@ -3,7 +3,7 @@
 //! A request is turned into a future and polled once, here, on the thread that read it from the kernel:
 //! what memory can answer is answered at once. What is not ready is moved, reply and all, to a tokio
 //! task, and the thread goes on to the next request. No request waits past its deadline, nor for longer than
-//! its caller does.
+//! its caller does, nor for long once nobody can come to the mount any more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use fuser::FopenFlags;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::detached::Detached;
 use super::device::Device;
 use super::directory;
 use super::interrupts::Interrupts;
@@ -31,6 +32,7 @@ pub struct Adapter {
     serving: Arc<Serving>,
     runtime: Handle,
     interrupts: Arc<Interrupts>,
+    detached: Arc<Detached>,
     /// All that the kernel is served through.
     devices: Vec<Arc<Device>>,
 }
@@ -48,8 +50,8 @@ struct Asking {
 }
 
 impl Adapter {
-    pub fn new(serving: Arc<Serving>, runtime: Handle, devices: Vec<Arc<Device>>) -> Self {
-        Self { serving, runtime, interrupts: Arc::default(), devices }
+    pub fn new(serving: Arc<Serving>, runtime: Handle, detached: Arc<Detached>, devices: Vec<Arc<Device>>) -> Self {
+        Self { serving, runtime, interrupts: Arc::default(), detached, devices }
     }
 
     /// Answers a message that came from `device`, now or later.
@@ -270,12 +272,14 @@ impl Adapter {
             Ok(Poll::Ready(result)) => end(reply, result),
             Ok(Poll::Pending) => {
                 let waiting = self.interrupts.watch(unique, caller.pid);
+                let detached = Arc::clone(&self.detached);
                 self.runtime.spawn(async move {
                     let result = tokio::select! {
                         biased;
                         result = work => result,
                         () = tokio::time::sleep_until(deadline + GRACE) => Err(Refusal::Failed(Failure::Deadline)),
                         () = waiting.interrupted() => Err(Refusal::Interrupted),
+                        () = detached.is_over() => Err(Refusal::Failed(Failure::Deadline)),
                     };
                     end(reply, result);
                 });

@@ -90,7 +90,7 @@ impl Kernel {
         let (flags, family) = (SocketFlags::CLOEXEC, AddressFamily::UNIX);
         let (ours, end) = socketpair(family, SocketType::SEQPACKET, flags, None).expect("sockets");
         let device = Arc::new(Device::new(ours));
-        let adapter = Adapter::new(serving, runtime.handle().clone(), vec![Arc::clone(&device)]);
+        let adapter = Adapter::new(serving, runtime.handle().clone(), Arc::default(), vec![Arc::clone(&device)]);
         Self { runtime, adapter, device, end, inputs: 0 }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `session` runs the threads, `device` is what they read and write, `wire` has the form of messages, `adapter` takes
 //! each to the operation that answers it, `reply` is an answer to be given once, `directory` one that lists,
-//! `interrupts` lets callers go who are to end, `agreed` is what holds for as long as a connection lives, and `pulse`
+//! `interrupts` lets callers go who are to end, `detached` those who wait in a mount that is not to be seen any more, `agreed` is what holds for as long as a connection lives, and `pulse`
 //! tells whether a thread hangs.
 //!
 //! It is our own because of what the operations need of it and fuser's session keeps to itself: to be told that a
@@ -11,6 +11,7 @@
 
 mod adapter;
 mod agreed;
+mod detached;
 mod device;
 mod directory;
 #[cfg(feature = "fuzzing")]

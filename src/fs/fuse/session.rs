@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::adapter::Adapter;
 use super::agreed::{Agreed, GIVES_UP, patience};
+use super::detached::Detached;
 use super::device::Device;
 use super::pulse::{Pulse, Taking};
 use super::reply::Reply;
@@ -46,6 +47,7 @@ pub struct Session {
     pub descriptors: Vec<OwnedFd>,
     pub agreed: Agreed,
     pub pulse: Arc<Pulse>,
+    pub detached: Arc<Detached>,
     devices: Vec<Arc<Device>>,
 }
 
@@ -106,7 +108,8 @@ pub fn start(
     let Some(first) = devices.first().map(Arc::clone) else { return Err(io::Error::other("no descriptor")) };
     let again = Arc::clone(&first);
     let pulse = Arc::new(Pulse::new(devices.len()));
-    let adapter = Arc::new(Adapter::new(serving, runtime, devices.clone()));
+    let detached = Arc::new(Detached::default());
+    let adapter = Arc::new(Adapter::new(serving, runtime, Arc::clone(&detached), devices.clone()));
     let inodes = Arc::clone(&operations.inodes);
     let versions = Versions::of_known(&inodes);
     let teller = move || tell(&inodes, &first, &news, &changed, versions);
@@ -128,7 +131,7 @@ pub fn start(
     if is_resumed && sends_again {
         again.notify(Notice::SendAgain)?;
     }
-    Ok(Session { end, descriptors: kept, agreed, pulse, devices: all })
+    Ok(Session { end, descriptors: kept, agreed, pulse, detached, devices: all })
 }
 
 /// One for each thread, so that each has a queue of its own; where the device may not be opened again, one for all.
