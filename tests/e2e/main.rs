@@ -26,6 +26,7 @@ mod as_root {
     pub mod permissions;
     mod posix;
     mod reload;
+    mod rootless;
     mod swapped_out;
     mod units;
     mod user_unit;

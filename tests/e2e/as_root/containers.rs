@@ -1,15 +1,17 @@
 //! Callers in containers and namespaces, of a mount that was made outside of them.
 
 use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
 use super::grants::{cat, grant, mount, place, read_by, real, run};
 use super::permissions::mount_as;
 use crate::support::audit_log::AuditFile;
+use crate::support::child::Guarded;
 use crate::support::containers::{Container, Podman};
 use crate::support::daemon::{HUSHFS, Place};
 use crate::support::missing;
@@ -24,17 +26,117 @@ fn cat_in(container: &Container<'_>, user: &str, path: &str) -> Option<String> {
     read_by(container.exec(user, &["cat", &format!("/secrets/{path}")], None))
 }
 
-/// The option by which the page for users gives a container this folder, with a folder of the test's in its place.
-fn as_on_the_page(folder: &str, ours: &Path) -> String {
-    let start = format!("--volume={folder}:");
-    let page = include_str!("../../../docs/containers.md");
-    let option = page.split_whitespace().find(|word| word.starts_with(&start));
-    let option = option.unwrap_or_else(|| panic!("docs/containers.md has no {start}"));
-    option.replacen(folder, &ours.display().to_string(), 1)
+/// The commands of the page for users. A test that names one runs it, with something to run for the `…`.
+pub const ONE_SCOPE: &str = "podman run --volume=/secrets/prod:/secrets/prod:ro …";
+pub const MOUNTED_LATER: &str = "podman run --volume=/srv/hushfs:/srv/hushfs:ro,rslave …";
+pub const OWN_MOUNT: &str = "podman run --volume=$XDG_RUNTIME_DIR/secrets:/secrets …";
+pub const OWN_MOUNT_AS_ONESELF: &str = "podman run --userns=keep-id --volume=$XDG_RUNTIME_DIR/shared:/shared:rslave …";
+pub const ANOTHER_USER: &str = "podman run --user=1000:1000 --volume=/secrets/prod:/secrets/prod:ro …";
+const ONE_SCOPE_IN_BWRAP: &str = "bwrap --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+                                  --ro-bind /secrets/prod /secrets/prod …";
+const MOUNTED_LATER_IN_BWRAP: &str = "bwrap --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
+                                      --bind /srv/hushfs /srv/hushfs …";
+const ROOT_IN_BWRAP: &str = "bwrap --unshare-user --uid 0 --gid 0 --dev-bind / / …";
+
+/// The options of a command, with a folder of the test's in the place of this one on the host.
+pub fn options(command: &str, folder: &str, ours: &Path) -> Vec<String> {
+    let ours = ours.display().to_string();
+    let words = command.trim_end_matches(" …").split(' ').skip_while(|word| !word.starts_with('-'));
+    let mut replaced = false;
+    let options = words.map(|word| match word.strip_prefix("--volume=").or(Some(word)) {
+        Some(of) if of.starts_with(folder) && !std::mem::replace(&mut replaced, true) => {
+            word.replacen(folder, &ours, 1)
+        }
+        _ => word.to_owned(),
+    });
+    let options = options.collect();
+    assert!(replaced, "{command} has no {folder}");
+    options
+}
+
+/// The one option of such a command.
+fn option(command: &str, folder: &str, ours: &Path) -> String {
+    let mut options = options(command, folder, ours);
+    assert_eq!(options.len(), 1, "{command}");
+    options.remove(0)
 }
 
 fn secrets(place: &Place) -> String {
-    as_on_the_page("$XDG_RUNTIME_DIR/secrets", &place.mnt())
+    option(OWN_MOUNT, "$XDG_RUNTIME_DIR/secrets", &place.mnt())
+}
+
+#[test]
+fn the_commands_of_the_page_are_those_that_the_tests_run() {
+    let page = include_str!("../../../docs/containers.md");
+    let all = [
+        ONE_SCOPE,
+        MOUNTED_LATER,
+        OWN_MOUNT,
+        OWN_MOUNT_AS_ONESELF,
+        ANOTHER_USER,
+        ONE_SCOPE_IN_BWRAP,
+        MOUNTED_LATER_IN_BWRAP,
+        ROOT_IN_BWRAP,
+    ];
+    let commands = page.lines().filter_map(|line| line.strip_prefix("    "));
+    assert_eq!(commands.collect::<Vec<_>>(), all);
+}
+
+#[test]
+fn a_bubblewrap_with_one_scope_sees_no_other_and_one_with_the_folder_above_sees_later_mounts() {
+    let place = Place::new();
+    private_mounts(&place, 0);
+    let shared = place.path().join("shared");
+    let mountpoint = shared.join("mnt");
+    std::fs::create_dir_all(&mountpoint).unwrap();
+    share_mounts(&shared);
+    let store = PlainStore::new(place.path(), "store");
+    store.put("db.json", br#"{"KEY":"value"}"#);
+    let settings = grant("allow", "uid:2001", "read", "**") + &store.scope("prod") + &store.scope("billing");
+    let settings = format!("mountpoint = {mountpoint:?}\nallow_other = true\n{settings}");
+    std::fs::write(place.path().join("hushfs.toml"), settings).unwrap();
+    let user = |uid: u32| {
+        let mut command = Command::new("setpriv");
+        command.args([
+            format!("--reuid={uid}"),
+            format!("--regid={uid}"),
+            "--clear-groups".to_owned(),
+            "bwrap".to_owned(),
+        ]);
+        command
+    };
+    // It says that it is there, and waits for a line before it looks.
+    let mut before = user(2001);
+    before.args(options(MOUNTED_LATER_IN_BWRAP, "/srv/hushfs", &shared)).arg("--die-with-parent");
+    before.args(["sh", "-c", "ls -A /srv/hushfs/mnt; echo .; read line; cat /srv/hushfs/mnt/prod/db/KEY"]);
+    let mut before = Guarded::spawn(before.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
+    let mut said = BufReader::new(before.0.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, ".\n", "nothing is mounted");
+    let _daemon = place.start(place.hushfs(&["mount"]));
+    before.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+    line.clear();
+    said.read_to_string(&mut line).unwrap();
+    assert_eq!(line, "value");
+    for (uid, readable) in [(0, true), (2001, true), (2002, false)] {
+        let inside = |script: &str| {
+            let mut command = user(uid);
+            command.args(options(ONE_SCOPE_IN_BWRAP, "/secrets/prod", &mountpoint.join("prod")));
+            command.args(["sh", "-c", script]).output().unwrap()
+        };
+        let read = read_by(inside("cat /secrets/prod/db/KEY"));
+        assert_eq!(read.as_deref(), readable.then_some("value"), "{uid}");
+        if !readable {
+            continue;
+        }
+        assert_eq!(
+            String::from_utf8_lossy(&inside("ls -A /secrets /secrets/prod/..").stdout).matches("prod").count(),
+            3
+        );
+        let other = inside("cat /secrets/prod/../billing/db/KEY");
+        assert!(String::from_utf8_lossy(&other.stderr).contains("No such file or directory"), "{other:?}");
+    }
 }
 
 /// Runs a program in namespaces of its own.
@@ -147,7 +249,7 @@ fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_it
     std::fs::create_dir_all(&mountpoint).unwrap();
     share_mounts(&shared);
     let podman = Podman::new(&place);
-    let mut above = podman.create(&[&as_on_the_page("/srv/hushfs", &shared)]);
+    let mut above = podman.create(&[&option(MOUNTED_LATER, "/srv/hushfs", &shared)]);
     let mut itself = podman.create(&[&format!("--volume={}:/secrets:rslave", mountpoint.display())]);
     above.start();
     let store = PlainStore::new(place.path(), "store");
@@ -175,6 +277,35 @@ fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_it
 }
 
 #[test]
+fn a_container_that_runs_one_program_reads_by_the_pages_commands() {
+    let (place, store) = place();
+    share_mounts(place.path());
+    let podman = Podman::new(&place);
+    let audit = AuditFile::new(&place, "audit.log");
+    let settings = grant("allow", "uid:1000", "read", "prod/web") + &audit.section("");
+    let _daemon = mount(&place, &store, &settings);
+    let prod = place.mnt().join("prod");
+    let read = |command: &str, folder: &str, ours: &Path, path: &str| {
+        let options = options(command, folder, ours);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        read_by(podman.run(&options, &["cat", path]))
+    };
+    let one_scope = read(ONE_SCOPE, "/secrets/prod", &prod, "/secrets/prod/db/KEY");
+    assert_eq!(one_scope.as_deref(), Some("value"), "root of the host");
+    assert!(audit.about("prod/db/KEY").pop().unwrap()["container"].is_string());
+    // As on a host with SELinux, of which there is none here.
+    let labelled = ONE_SCOPE.replace(":ro", ":ro,z");
+    let one_scope = read(&labelled, "/secrets/prod", &prod, "/secrets/prod/db/KEY");
+    assert_eq!(one_scope.as_deref(), Some("value"), "nothing is labelled");
+    let later = read(MOUNTED_LATER, "/srv/hushfs", place.path(), "/srv/hushfs/mnt/prod/db/KEY");
+    assert_eq!(later.as_deref(), Some("value"));
+    for (name, readable) in [("web", true), ("db", false)] {
+        let another = read(ANOTHER_USER, "/secrets/prod", &prod, &format!("/secrets/prod/{name}/KEY"));
+        assert_eq!(another.is_some(), readable, "{name}");
+    }
+}
+
+#[test]
 fn a_container_with_one_scope_sees_no_other() {
     let (place, store) = place();
     let podman = Podman::new(&place);
@@ -182,7 +313,7 @@ fn a_container_with_one_scope_sees_no_other() {
     other.put("db.json", br#"{"KEY":"another"}"#);
     // It may read both; only one of them is there.
     let _daemon = mount(&place, &store, &(grant("allow", "container:*", "read", "**") + &other.scope("billing")));
-    let mut container = podman.create(&[&as_on_the_page("/secrets/prod", &place.mnt().join("prod"))]);
+    let mut container = podman.create(&[&option(ONE_SCOPE, "/secrets/prod", &place.mnt().join("prod"))]);
     container.start();
     assert_eq!(cat_in(&container, USER, "prod/db/KEY").as_deref(), Some("value"));
     for path in ["/secrets", "/secrets/prod/.."] {
@@ -198,7 +329,8 @@ fn a_users_own_mount_is_read_by_the_user_as_root_of_a_namespace_and_by_nobody_el
     let place = Place::new();
     let _daemon = mount_as(&place, NOBODY, "");
     let key = place.mnt().join("prod/db/KEY");
-    let inside = |uid| read_by(bwrap(uid, &[], &["--unshare-user", "--uid", "0", "--gid", "0"], &["cat"], &key));
+    let command: Vec<&str> = ROOT_IN_BWRAP.trim_end_matches('…').split_whitespace().chain(["cat"]).collect();
+    let inside = |uid| read_by(run(uid, &[], &command, &key));
     assert_eq!(inside(NOBODY).as_deref(), Some("value"));
     assert_eq!(inside(2002), None);
 }
