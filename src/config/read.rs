@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, quoted};
 use super::place::{SourceFile, line_at};
 use super::suggest::nearest_file;
+use crate::sandbox;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -71,10 +72,15 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
                 None => diagnostic.help("make it, or name another one: --config FILE"),
             }
         }
-        ErrorKind::PermissionDenied => Diagnostic::error("the configuration file may not be read")
-            .in_file(path)
-            .note(os_message(error))
-            .help("run hushfs as a user who may read it, or change the file's permissions"),
+        ErrorKind::PermissionDenied => {
+            let diagnostic = Diagnostic::error("the configuration file may not be read").in_file(path);
+            match sandbox::why_withheld(path, error).strip_prefix("; ") {
+                Some(withheld) => diagnostic.note(withheld),
+                None => diagnostic
+                    .note(os_message(error))
+                    .help("run hushfs as a user who may read it, or change the file's permissions"),
+            }
+        }
         _ => Diagnostic::error("the configuration file cannot be read").in_file(path).note(os_message(error)),
     }
 }

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use rustix::fs::{Access, AtFlags};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use thiserror::Error;
 
@@ -95,6 +96,20 @@ pub fn layers() -> &'static [Layer] {
 pub fn lacks(config: &Config, source: &Source, socket: Option<&Path>) -> Vec<String> {
     let reach = ENTERED.get().and_then(|entered| entered.reach.as_ref());
     reach.map_or_else(Vec::new, |reach| reach.lacks(&Reach::of(config, source, socket)))
+}
+
+/// What to say besides of a file or folder that cannot be opened: what keeps us from it, where it is not its permissions.
+/// Landlock answers as they do, and nobody would look for it. Begins with `; `, and is empty where there is nothing to say.
+pub fn why_withheld(path: &Path, error: &io::Error) -> &'static str {
+    let withholds = || ENTERED.get().is_some_and(|entered| entered.reach.is_some());
+    // Landlock has no word in this question, which is asked for the rights that a file is opened with.
+    let may = || rustix::fs::accessat(rustix::fs::CWD, path, Access::READ_OK, AtFlags::EACCESS).is_ok();
+    if error.raw_os_error() == Some(libc::EACCES) && withholds() && may() {
+        "; its permissions allow it, so it is withheld by the sandbox that the daemon has entered (or by SELinux or AppArmor): \
+         restart hushfs, which then looks anew at what it needs, or name the folder with `read` in [sandbox]"
+    } else {
+        ""
+    }
 }
 
 /// Enters the sandbox, for good. To be called by the only thread that there is.

@@ -3,14 +3,15 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::daemon::{HUSHFS, Place};
+use crate::support::daemon::{HUSHFS, Place, errno_of_reading};
 use crate::support::plain::PlainStore;
+use crate::support::store::Store;
 
 const NO_NEW_PRIVILEGES: &str = "no_new_privileges";
 const CAPABILITIES: &str = "capabilities";
@@ -244,6 +245,32 @@ fn what_is_replaced_by_renaming_is_read_all_the_same() {
     fs::rename(&file, place.path().join("old.toml")).unwrap();
     fs::copy(place.path().join("old.toml"), &file).unwrap();
     assert!(place.run(&["reload"]).status.success(), "{}", place.log());
+}
+
+#[test]
+fn what_the_sandbox_withholds_is_said_to_be_withheld() {
+    let place = Place::new();
+    let other = elsewhere();
+    let mut store = Store::new(place.path());
+    store.put("db.json.age", br#"{"KEY":"value"}"#);
+    let link = place.path().join("key");
+    let identity = std::mem::replace(&mut store.identity, link.clone());
+    symlink(&identity, &link).unwrap();
+    let _daemon = place.mount(&format!("[cache]\nttl = \"1ms\"\n{}", store.scope("prod")));
+    let key = place.mnt().join("prod/db/KEY");
+    assert_eq!(fs::read(&key).unwrap(), b"value");
+    // The same key, in a folder that nothing led to when the daemon started.
+    let moved = other.path().join("identity.txt");
+    fs::copy(&identity, &moved).unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(&moved, &link).unwrap();
+    let refused = || (errno_of_reading(&key) == Some(libc::EKEYREJECTED)).then_some(());
+    crate::support::daemon::eventually("the key cannot be read", refused);
+    let log = place.log();
+    let told = ["Permission denied", "withheld by the sandbox", "restart hushfs", "`read` in [sandbox]"];
+    assert!(log.lines().any(|line| told.iter().all(|word| line.contains(word))), "{log}");
+    let why = String::from_utf8(place.run(&["why", key.to_str().unwrap()]).stdout).unwrap();
+    assert!(why.contains("withheld by the sandbox"), "{why}");
 }
 
 #[cfg(feature = "vault")]

@@ -82,7 +82,8 @@ fn client(tls: TlsContext) -> SharedHttpClient {
 pub(super) fn read_ca_file(path: &Path) -> Result<Vec<u8>, Error> {
     let fail = |why: String| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
     let mut pem = Vec::new();
-    let file = regular_file::open(path).map_err(|error| fail(error.to_string()))?;
+    let file = regular_file::open(path)
+        .map_err(|error| fail(format!("{error}{}", crate::sandbox::why_withheld(path, &error))))?;
     file.take(LARGEST_BUNDLE).read_to_end(&mut pem).map_err(|error| fail(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {

@@ -9,6 +9,7 @@ use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, op
 use rustix::io::Errno;
 
 use crate::provider::{Error, ErrorKind};
+use crate::sandbox;
 
 pub struct Folder {
     root: OwnedFd,
@@ -31,7 +32,7 @@ impl Folder {
     pub fn open(path: &Path) -> Result<Self, Error> {
         match openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(root) => Ok(Self { root, path: path.to_owned() }),
-            Err(errno) => Err(refused(errno, &format!("the folder {} cannot be opened", path.display()))),
+            Err(errno) => Err(refused(errno, path, &format!("the folder {} cannot be opened", path.display()))),
         }
     }
 
@@ -121,16 +122,18 @@ impl Folder {
 
     /// The error for a call about `inside` that failed.
     pub fn failed(&self, inside: &str, errno: Errno) -> Error {
-        refused(errno, &format!("{} cannot be read", self.outside(inside).display()))
+        let outside = self.outside(inside);
+        refused(errno, &outside, &format!("{} cannot be read", outside.display()))
     }
 }
 
-fn refused(errno: Errno, what: &str) -> Error {
+fn refused(errno: Errno, path: &Path, what: &str) -> Error {
     let kind = match errno {
         Errno::ACCESS | Errno::PERM => ErrorKind::Denied,
         _ => ErrorKind::Unreachable,
     };
-    Error::new(kind, format!("{what}: {}", io::Error::from(errno)))
+    let error = io::Error::from(errno);
+    Error::new(kind, format!("{what}: {error}{}", sandbox::why_withheld(path, &error)))
 }
 
 /// When the file's bytes last changed.

@@ -9,6 +9,7 @@ use age::{IdentityFile, NoCallbacks};
 use zeroize::Zeroizing;
 
 use crate::provider::{Error, ErrorKind};
+use crate::sandbox;
 
 /// Identity files are a few lines; what is larger is something else.
 const LARGEST: u64 = 64 * 1024;
@@ -62,7 +63,8 @@ pub fn recipients(path: &Path) -> Result<Vec<String>, Error> {
 
 fn unreadable(path: &Path, what: &str, error: &std::io::Error) -> Error {
     let kind = ErrorKind::of_unreadable_credentials(error);
-    Error::new(kind, format!("the identity file {} cannot be {what}: {error}", path.display()))
+    let withheld = sandbox::why_withheld(path, error);
+    Error::new(kind, format!("the identity file {} cannot be {what}: {error}{withheld}", path.display()))
 }
 
 /// Never hangs on a FIFO.

@@ -193,7 +193,8 @@ impl Setup {
 fn certificates(path: &Path) -> Result<Vec<Certificate>, Error> {
     let fail = |why: &str| Error::new(ErrorKind::Malformed, format!("ca_file {}: {why}", path.display()));
     let mut pem = Vec::new();
-    let file = regular_file::open(path).map_err(|error| fail(&error.to_string()))?;
+    let file = regular_file::open(path)
+        .map_err(|error| fail(&format!("{error}{}", crate::sandbox::why_withheld(path, &error))))?;
     file.take(LARGEST_BUNDLE).read_to_end(&mut pem).map_err(|error| fail(&error.to_string()))?;
     let bundle = Certificate::from_pem_bundle(&pem).map_err(|_| fail("not certificates in PEM format"))?;
     if bundle.is_empty() {

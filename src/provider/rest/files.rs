@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::provider::{Error, ErrorKind, regular_file};
+use crate::sandbox;
 use crate::secret::Secret;
 
 /// Tokens and keys are short; what is larger is something else.
@@ -107,7 +108,8 @@ fn read(what: &str, path: &Path, openness: Openness) -> Result<(Zeroizing<Vec<u8
 
 fn unreadable(what: &str, path: &Path, error: &std::io::Error) -> Error {
     let kind = ErrorKind::of_unreadable_credentials(error);
-    Error::new(kind, format!("{what} {} cannot be read: {error}", path.display()))
+    let withheld = sandbox::why_withheld(path, error);
+    Error::new(kind, format!("{what} {} cannot be read: {error}{withheld}", path.display()))
 }
 
 #[cfg(test)]
