@@ -64,6 +64,7 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
     if !problems.is_empty() {
         return Err(Report::new(problems));
     }
+    problems.extend(tables.iter().zip(&paths).filter_map(|(table, path)| weakens(table, path, source)));
     let mut whole = Table::new();
     for table in tables {
         merged::merge(&mut whole, table, &mut problems);
@@ -83,9 +84,32 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
     if report.has_errors() { Err(report) } else { Ok(Loaded { config, warnings: report }) }
 }
 
+/// Where what more than one file says adds up, the one that says what the daemon gives up is the first: whoever may add a
+/// file that defines a scope is not to let it do more than this host's administrator has said.
+fn weakens(table: &Table, path: &Path, source: &Source) -> Option<Diagnostic> {
+    const SECTION: &str = "sandbox";
+    let directory = match source {
+        Source::Default => Path::new(DEFAULT_DIRECTORY),
+        Source::Directory(directory) => directory,
+        Source::File(_) => return None,
+    };
+    let main = main_file(directory);
+    let item = table.get(SECTION).filter(|_| path != main)?;
+    Some(
+        Diagnostic::error("[sandbox] may stand in the main file alone")
+            .at(item.key.clone())
+            .label("a file of conf.d takes nothing from what the daemon gives up")
+            .help(format!("move it to {}", main.display())),
+    )
+}
+
+fn main_file(directory: &Path) -> PathBuf {
+    directory.join("hushfs.toml")
+}
+
 /// `hushfs.toml`, then `conf.d/*.toml` in the order of their names.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
-    let main = directory.join("hushfs.toml");
+    let main = main_file(directory);
     let conf_d = directory.join("conf.d");
     let mut files = match conf_d.read_dir() {
         Ok(entries) => entries

@@ -54,6 +54,16 @@ fn a_key_set_in_two_files() {
 }
 
 #[test]
+fn a_sandbox_beside_the_main_file() {
+    let fixture = Fixture::new();
+    let scope = "[scopes.prod]\nprovider = \"aws-secrets-manager\"\n";
+    fixture.write("hushfs.toml", format!("{scope}[sandbox]\nseccomp = false\n"));
+    assert_eq!(report(&fixture), "accepted\n");
+    fixture.write("conf.d/more.toml", "[sandbox]\nlandlock = false\n");
+    golden("a_sandbox_beside_the_main_file", &report(&fixture));
+}
+
+#[test]
 fn a_scope_defined_in_two_files() {
     let fixture = Fixture::new();
     fixture.write("conf.d/1.toml", "[scopes.prod]\nprovider = \"aws-secrets-manager\"\n");
