@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(decide(1000, RootPolicy::Allow, 0), Verdict::Allow(Allowed::Root));
         assert_eq!(decide(1000, RootPolicy::Deny, 0), Verdict::Deny(Refused::NoGrant));
         assert_eq!(decide(1000, RootPolicy::Allow, 1001), Verdict::Deny(Refused::NoGrant));
-        assert_eq!(decide(0, RootPolicy::Deny, 0), Verdict::Allow(Allowed::Owner));
+        assert_eq!(decide(0, RootPolicy::Deny, 0), Verdict::Deny(Refused::NoGrant), "whoever runs the daemon");
         assert_eq!(decide(0, RootPolicy::Allow, 1000), Verdict::Deny(Refused::NoGrant));
     }
 

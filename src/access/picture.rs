@@ -116,7 +116,7 @@ impl Policy {
     ) -> Acl {
         let ways = self.ways(action, resource);
         let may = |uid: u32, gids: &[u32]| {
-            let granted = || ways.iter().any(|way| way.permits(uid, gids, uid == self.owner_uid()));
+            let granted = || ways.iter().any(|way| way.permits(uid, gids, self.is_owner(uid)));
             (self.is_past_all(uid) || granted()) && !iam.refuses(Someone::User(uid, gids))
         };
         // A process may have groups that the host does not know its user to be in. Whoever has two of which one is
@@ -136,13 +136,16 @@ impl Policy {
             let some = is_left_out && of_identities.contains(&gid);
             granted || (some && ways.iter().any(|way| way.may_permit_some_of(gid)))
         };
+        // Who needs a grant like any other has the owner's entry all the same, whatever groups a process has.
+        let may_be_owner_by_a_group =
+            !self.is_owner(self.owner_uid()) && ways.iter().any(|way| way.may_permit_by_a_group(self.owner_uid()));
         let others_may = ways.iter().any(|way| way.allows_others && !way.denies_everyone);
         let named_groups = ways.iter().flat_map(Way::groups).chain(of_identities.iter().copied());
         let mut acl = Acl {
             kind: if resource.is_directory() { Kind::Directory } else { Kind::File },
             owner_uid: self.owner_uid(),
             owner_gid: self.owner_gid(),
-            owner: may(self.owner_uid(), &directory.groups_of(self.owner_uid())),
+            owner: may(self.owner_uid(), &directory.groups_of(self.owner_uid())) || may_be_owner_by_a_group,
             group: group_may(self.owner_gid()),
             other: others_may && !iam.refuses(Someone::Other),
             users: BTreeMap::new(),
@@ -224,6 +227,11 @@ impl Way {
     fn permits_group(&self, gid: u32) -> bool {
         let allowed = self.allows_others || self.allowed_groups.contains(&gid);
         allowed && !self.denies_everyone && !self.denied_groups.contains(&gid)
+    }
+
+    /// May this user be permitted for a group that a process has, and the host does not know the user to be in?
+    fn may_permit_by_a_group(&self, uid: u32) -> bool {
+        !self.allowed_groups.is_empty() && !self.denies_everyone && !self.denied_users.contains(&uid)
     }
 
     /// May somebody who has this group be permitted, for another reason if not for this one?

@@ -2,7 +2,8 @@
 //!
 //! The rules, all of which [`Policy::decide`] follows and nothing else knows:
 //!
-//! - Nothing is granted that no allow grants, but to the user who runs the daemon, who is granted everything.
+//! - Nothing is granted that no allow grants, but to the user who runs the daemon, who is granted everything. Where that is
+//!   root, and `root = "deny"`, it is nobody.
 //! - A deny wins over every allow, and over what that user is granted.
 //! - Root, where `root = "allow"`, is past all of it, denies included.
 //! - What cannot be found out about a caller matches no allow and every deny that asks for it.
@@ -96,6 +97,12 @@ impl Policy {
         statement_at(&self.statements, id)
     }
 
+    /// Is this who runs the daemon, and so is granted everything that no deny takes?
+    pub(in crate::access) fn is_owner(&self, uid: u32) -> bool {
+        let is_like_any_other = uid == 0 && self.root == RootPolicy::Deny;
+        uid == self.owner_uid && uid != principal::NO_ID && !is_like_any_other
+    }
+
     /// Is this root, and past every statement?
     pub(in crate::access) fn is_past_all(&self, uid: u32) -> bool {
         uid == 0 && self.root == RootPolicy::Allow
@@ -168,7 +175,7 @@ impl Policy {
         if let Some((id, _)) = first(Effect::Allow) {
             return Verdict::Allow(Allowed::Statement(id));
         }
-        if subject.uid == self.owner_uid && subject.uid != principal::NO_ID {
+        if self.is_owner(subject.uid) {
             return Verdict::Allow(Allowed::Owner);
         }
         Verdict::Deny(Refused::NoGrant)

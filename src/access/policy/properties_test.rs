@@ -354,6 +354,24 @@ proptest! {
         prop_assert!(acl.permits(someone.uid, &groups) || !decision.is_allowed(), "{:?}", acl);
     }
 
+    /// Root that runs the daemon and is like any other has the owner's entry, whatever groups a process of its has.
+    #[test]
+    fn root_who_runs_the_daemon_and_needs_grants_is_not_shut_out_of_files(
+        statements in statements(), host in host(), more in btree_set(10..14u32, 0..4), process in process(), at in at(),
+    ) {
+        if at.resource().is_directory() {
+            return Ok(());
+        }
+        let mut groups = host.groups_of(0);
+        groups.extend(more);
+        let subject = Subject { uid: 0, groups: &groups, groups_complete: true, evidence: &process };
+        let policy = Policy::new(statements, 0, OWNER_GROUP, RootPolicy::Deny);
+        let acl = policy.picture(Action::Read, &at.resource(), &host, &RefusesNobody);
+        let decision = policy.decide(&subject, Action::Read, &at.resource());
+        prop_assert!(acl.permits(0, &groups) || !decision.is_allowed(), "{:?}", acl);
+        prop_assert!(decision.verdict != Verdict::Allow(Allowed::Owner));
+    }
+
     /// What may be opened can be looked up, all the way from the root.
     #[test]
     fn the_way_to_what_may_be_read_may_be_listed(

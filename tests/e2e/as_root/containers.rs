@@ -151,15 +151,24 @@ fn bwrap(uid: u32, groups: &[u32], namespaces: &[&str], program: &[&str], path: 
 
 #[test]
 fn a_containers_id_is_granted_to_its_own_processes_and_to_nobody_else_whatever_their_user() {
+    granted_to_a_container(NOBODY);
+}
+
+#[test]
+fn root_in_a_container_is_judged_as_any_other_where_root_runs_the_daemon_and_is_a_caller_like_any_other() {
+    granted_to_a_container(0);
+}
+
+fn granted_to_a_container(runs_it: u32) {
     let place = Place::new();
     let podman = Podman::new(&place);
     let mut mine = podman.create(&[&secrets(&place)]);
     let mut other = podman.create(&[&secrets(&place)]);
-    // Root is a caller like any other for a daemon that is not root's, and that asks for it.
+    // Root is a caller like any other where that is asked for.
     let short = format!("container:{}*", &mine.id[..12]);
     let _daemon = mount_as(
         &place,
-        NOBODY,
+        runs_it,
         &format!("allow_other = true\nroot = \"deny\"\n{}", grant("allow", &short, "read", "prod/db")),
     );
     mine.start();

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use super::grants::grant;
 use crate::support::daemon::{Daemon, Place, is_mounted};
 use crate::support::plain::PlainStore;
 use crate::support::users::{NOBODY, STRANGER, as_user, hushfs_as, private_mounts, replace};
@@ -184,6 +185,35 @@ fn root_is_kept_out_by_root_deny_although_the_bits_do_not_bind_it() {
         std::fs::read_link(place.mnt().join("prod/db/@current")).unwrap_err().raw_os_error(),
         Some(libc::EACCES)
     );
+}
+
+#[test]
+fn root_who_runs_the_daemon_is_a_caller_like_any_other_with_root_deny() {
+    let place = Place::new();
+    let scope = store(&place);
+    private_mounts(&place, 0);
+    std::fs::set_permissions(place.mnt(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let settings = format!("allow_other = true\nroot = \"deny\"\n{scope}");
+    let daemon = place.mount(&settings);
+    all(&place.mnt(), libc::EACCES);
+    let key = place.mnt().join("prod/db/KEY");
+    assert!(place.run(&["why", key.to_str().unwrap()]).status.code() == Some(1), "it is told so");
+    assert!(!place.status()["scopes"].as_array().unwrap().is_empty(), "and may ask the daemon");
+    assert!(daemon.stop().success());
+    // What is granted root has, and the bits say so to a root without any power.
+    let granted = grant("allow", "uid:0", "read", "prod/**");
+    let daemon = place.mount(&format!("{settings}{granted}"));
+    all(&place.mnt(), 0);
+    let mode = |path: &str| std::fs::metadata(place.mnt().join(path)).unwrap().mode() & 0o700;
+    assert_eq!((mode("prod/db"), mode("prod/db/KEY")), (0o500, 0o400));
+    assert!(daemon.stop().success());
+    let granted = grant("allow", &format!("uid:{STRANGER}"), "read", "prod/**");
+    let _daemon = place.mount(&format!("{settings}{granted}"));
+    as_user(STRANGER, || {
+        all(&place.mnt(), 0);
+        assert_eq!((mode("prod/db"), mode("prod/db/KEY")), (0, 0));
+    });
+    assert_eq!(std::fs::read(&key).unwrap_err().raw_os_error(), Some(libc::EACCES));
 }
 
 #[test]
