@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -34,6 +35,10 @@ pub struct Broker {
     acts: Line,
     /// What only looks; asked for by the threads that serve the kernel.
     looks: Line,
+    /// How long it is waited for what changes something.
+    patience: Duration,
+    /// Files may be touched, or may come to be, by a request whose answer nobody has waited for.
+    is_touching: AtomicBool,
 }
 
 static INSTALLED: OnceLock<Broker> = OnceLock::new();
@@ -70,8 +75,12 @@ impl Broker {
         command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking));
         // A Ctrl-C is for the daemon, which has it unmount then. Nobody waits for this process: it ends with the daemon.
         command.process_group(0).spawn()?;
-        let broker = Self { acts: Line::new(acts), looks: Line::new(looks) };
+        let broker = Self::asked_through(acts, looks, PATIENCE_FOR_ACTS);
         INSTALLED.set(broker).map_err(|_| io::Error::other("there is a broker already"))
+    }
+
+    fn asked_through(acts: OwnedFd, looks: OwnedFd, patience: Duration) -> Self {
+        Self { acts: Line::new(acts), looks: Line::new(looks), patience, is_touching: AtomicBool::new(false) }
     }
 
     /// Mounts. The kernel's end, and the device where it is known.
@@ -103,18 +112,30 @@ impl Broker {
     /// `connection`: to the kernel, for the process that touches.
     ///
     /// # Errors
-    /// Where the kernel does not let it, or no process can be started.
+    /// Where the kernel does not let it, no process can be started, or there is no answer: then it may still happen, and
+    /// [`Broker::owes_an_end`].
     pub fn begin_touching(&self, device: (u32, u32), connection: Option<BorrowedFd<'_>>) -> io::Result<Touching> {
+        self.is_touching.store(true, Ordering::Relaxed);
         match self.act(&Request::BeginTouching { device }, connection)? {
             (Answer::Touching(process), Some(socket)) => Ok(Touching { process, socket }),
-            (answer, _) => Err(done(answer).err().unwrap_or_else(|| io::ErrorKind::InvalidData.into())),
+            (answer, _) => {
+                self.is_touching.store(false, Ordering::Relaxed);
+                Err(done(answer).err().unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
+            }
         }
     }
 
     /// # Errors
-    /// Where the file system cannot be made what it was.
+    /// Where the file system cannot be made what it was. Where there is no answer, [`Broker::owes_an_end`].
     pub fn end_touching(&self) -> io::Result<()> {
-        done(self.act(&Request::EndTouching, None)?.0)
+        let (answer, _) = self.act(&Request::EndTouching, None)?;
+        self.is_touching.store(false, Ordering::Relaxed);
+        done(answer)
+    }
+
+    /// Has touching begun, or may it begin at any time, and nobody has been heard to have ended it?
+    pub fn owes_an_end(&self) -> bool {
+        self.is_touching.load(Ordering::Relaxed)
     }
 
     /// Takes a moment. No where that cannot be told.
@@ -145,7 +166,7 @@ impl Broker {
     }
 
     fn act(&self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> io::Result<(Answer, Option<OwnedFd>)> {
-        let patience = if *request == Request::Mount { PATIENCE_FOR_MOUNTING } else { PATIENCE_FOR_ACTS };
+        let patience = if *request == Request::Mount { PATIENCE_FOR_MOUNTING } else { self.patience };
         let (answer, descriptor) = self.acts.ask(&serde_json::to_vec(request)?, descriptor, patience)?;
         Ok((serde_json::from_slice(&answer)?, descriptor))
     }
@@ -168,4 +189,75 @@ fn why(answer: Answer) -> String {
 
 fn gone(error: &io::Error) -> String {
     format!("the process {NAME}, which mounts and unmounts, does not answer: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::net::{RecvFlags, SendFlags, recv};
+
+    use super::super::protocol::{self, LONGEST};
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+    }
+
+    fn asked(of: &OwnedFd) -> (u64, Request) {
+        let mut bytes = [0; LONGEST];
+        let (number, said, _) = protocol::receive(of, &mut bytes, RecvFlags::empty()).unwrap();
+        (number, serde_json::from_slice(said).unwrap())
+    }
+
+    fn answer(to: &OwnedFd, number: u64, answer: &Answer, descriptor: Option<&OwnedFd>) {
+        let said = serde_json::to_vec(answer).unwrap();
+        protocol::send(to, number, &said, descriptor.map(AsFd::as_fd), SendFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn touching_that_begins_when_nobody_waits_any_more_is_ended() {
+        let ((acts, acting), (looks, _looking)) = (pair(), pair());
+        let mut broker = Broker::asked_through(acts, looks, Duration::ZERO);
+        assert!(!broker.owes_an_end());
+        let late = broker.begin_touching((0, 1), None).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        // Nor is its end heard of before its beginning is: one question at a time.
+        assert_eq!(broker.end_touching().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(broker.owes_an_end());
+        let (number, request) = asked(&acting);
+        assert_eq!(request, Request::BeginTouching { device: (0, 1) });
+        let (toucher, told_through) = pair();
+        answer(&acting, number, &Answer::Touching(7), Some(&told_through));
+        drop(told_through);
+        broker.patience = Duration::from_secs(60);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (number, request) = asked(&acting);
+                assert_eq!(request, Request::EndTouching);
+                answer(&acting, number, &Answer::Done, None);
+            });
+            broker.end_touching().unwrap();
+        });
+        assert!(!broker.owes_an_end());
+        // And the process that touches is told that nobody speaks to it.
+        let mut byte = [0];
+        assert_eq!(recv(&toucher, &mut byte, RecvFlags::DONTWAIT).unwrap().0, 0);
+    }
+
+    #[test]
+    fn touching_that_is_refused_owes_no_end() {
+        let ((acts, acting), (looks, _looking)) = (pair(), pair());
+        let broker = Broker::asked_through(acts, looks, Duration::from_secs(60));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (number, _) = asked(&acting);
+                let refused = io::Error::from_raw_os_error(libc::EXDEV);
+                answer(&acting, number, &Answer::failed(&refused), None);
+            });
+            let refused = broker.begin_touching((0, 1), None).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EXDEV));
+        });
+        assert!(!broker.owes_an_end());
+    }
 }

@@ -263,6 +263,30 @@ mod as_root {
     }
 
     #[test]
+    fn a_file_system_that_is_made_writable_when_nobody_waits_for_it_any_more_does_not_stay_so() {
+        let (place, store) = place();
+        let daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
+        let key = place.mnt().join("prod/db/KEY");
+        fs::read(&key).unwrap();
+        let main = daemon.child.id().to_string();
+        let broker = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+        let signal = |signal: i32| {
+            // SAFETY: no memory is passed. It is the only child of a daemon of ours.
+            assert_eq!(unsafe { libc::kill(broker.trim().parse().unwrap(), signal) }, 0);
+        };
+        signal(libc::SIGSTOP);
+        store.put("db.json", br#"{"KEY":"two"}"#);
+        refresh(&key);
+        eventually("nobody waits for it any more", || place.log().contains("is not told of changes").then_some(()));
+        signal(libc::SIGCONT);
+        // It does now what it was asked for then.
+        let mended = || place.log().contains("read-only to the kernel again").then_some(());
+        eventually("it is asked to end that", mended);
+        assert!(of_the_file_system(&place.mnt()).starts_with("ro"));
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
+
+    #[test]
     fn whoever_unmounts_while_watchers_are_told_is_not_refused_and_the_daemon_ends() {
         for _ in 0..10 {
             let (place, store) = place();

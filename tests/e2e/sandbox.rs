@@ -395,6 +395,50 @@ pub mod as_root {
     }
 
     #[test]
+    fn the_process_that_touches_files_keeps_the_right_to_find_the_way_and_no_other() {
+        use std::os::fd::OwnedFd;
+        use std::process::Stdio;
+
+        use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+
+        use crate::support::child::Guarded;
+
+        let folder = elsewhere();
+        fs::write(folder.path().join("file"), "x").unwrap();
+        let (ours, theirs): (OwnedFd, OwnedFd) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        let mut command = Command::new(HUSHFS);
+        command
+            .arg0("hushfs-events")
+            .stdin(fs::File::open(folder.path()).unwrap())
+            .stdout(theirs)
+            .stderr(Stdio::null());
+        let toucher = Guarded::spawn(&mut command).unwrap();
+        drop(command);
+        // It gives up what it does not need before it does anything that it is told.
+        send(&ours, b"file", SendFlags::empty()).unwrap();
+        let mut answer = [0xFF; 4];
+        assert_eq!(recv(&ours, &mut answer, RecvFlags::empty()).unwrap().0, 4);
+        assert_eq!(answer, [0; 4], "it has touched the file");
+        let status = fs::read_to_string(format!("/proc/{}/status", toucher.0.id())).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()
+        };
+        const DAC_READ_SEARCH: u64 = 1 << 2;
+        for (set, expected) in [
+            ("CapEff", DAC_READ_SEARCH),
+            ("CapPrm", DAC_READ_SEARCH),
+            ("CapBnd", DAC_READ_SEARCH),
+            ("CapInh", 0),
+            ("CapAmb", 0),
+            ("NoNewPrivs", 1),
+        ] {
+            assert_eq!(field(set), expected, "{set}: {status}");
+        }
+    }
+
+    #[test]
     fn the_broker_changes_no_file_system_that_is_at_the_mountpoint_but_is_no_hushfs() {
         use std::os::unix::fs::MetadataExt;
 

@@ -18,7 +18,7 @@ pub mod toucher;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
@@ -37,6 +37,9 @@ const MOST_KEYS: usize = 64;
 
 /// How long what changes after a change is gathered, to be told of together.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long after the broker has given no answer it is asked again to end what it may have begun.
+const OWED: Duration = Duration::from_secs(1);
 
 /// The process that touches files, and what it is at.
 #[derive(Debug, Default)]
@@ -109,7 +112,7 @@ pub fn start(serving: Arc<Serving>, place: Place, changed: Receiver<SecretNode>)
     let (stopped, at_work) = (Arc::clone(&teller.stopped), Arc::clone(&teller.at_work));
     thread::Builder::new().name("hushfs-events".into()).spawn(move || {
         let mut warned = false;
-        while let Ok(first) = changed.recv() {
+        while let Some(first) = next(&changed, &place) {
             let mut secrets = vec![first];
             for secret in changed.try_iter() {
                 if !secrets.contains(&secret) {
@@ -136,6 +139,25 @@ pub fn start(serving: Arc<Serving>, place: Place, changed: Receiver<SecretNode>)
         }
     })?;
     Ok(teller)
+}
+
+/// The next secret that has changed. Until then whatever the broker may be at after all is ended: no answer within its
+/// time is not that nothing will happen, and a file system that stays writable makes reads slower.
+fn next(changed: &Receiver<SecretNode>, place: &Place) -> Option<SecretNode> {
+    while broker::installed().is_some_and(Broker::owes_an_end) {
+        match changed.recv_timeout(OWED) {
+            Ok(secret) => return Some(secret),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        match by_broker().and_then(Broker::end_touching) {
+            Ok(()) => {
+                tracing::info!("{} is read-only to the kernel again", place.mountpoint.display());
+            }
+            Err(error) => tracing::debug!("the broker does not end what it has begun: {error}"),
+        }
+    }
+    changed.recv().ok()
 }
 
 /// After a daemon that ended while it touched files: the file system is read-only to the kernel again.
