@@ -47,6 +47,36 @@ fn after_a_sigkill_every_reader_is_answered_and_the_mount_is_the_same() {
     assert_eq!(mount_of(&results.file("before")), mount_of(&results.file("after")));
 }
 
+#[test]
+fn after_a_sigkill_of_its_broker_the_daemon_is_followed_by_the_next_and_no_read_is_lost() {
+    let place = Place::new();
+    let results = machine(&place, "").run(
+        "of() { systemctl show --property=$1 --value hushfs.service; }
+        cat /secrets/prod/db/KEY
+        grep ' /secrets ' /proc/self/mountinfo >/results/before
+        for round in 1 2 3; do
+            main=$(of MainPID)
+            exec 3</secrets/prod/db/KEY
+            kill -KILL $(cat /proc/$main/task/$main/children)
+            cat <&3 >/results/open-$round
+            cat /secrets/prod/other/KEY >/results/read-$round
+            until [ $(of MainPID) != $main ] && [ $(of ActiveState) = active ]; do sleep 0.1; done
+            cat /secrets/prod/db/KEY >/results/next-$round
+        done
+        grep ' /secrets ' /proc/self/mountinfo >/results/after
+        of NRestarts >/results/restarts
+        journalctl --no-pager -u hushfs.service >/results/log",
+    );
+    for round in 1..=3 {
+        for read in ["open", "read", "next"] {
+            assert_eq!(results.file(&format!("{read}-{round}")), "value", "{read} {round}");
+        }
+    }
+    assert_eq!(results.file("restarts"), "3\n");
+    assert_eq!(results.file("log").matches("the process hushfs-broker has ended").count(), 3);
+    assert_eq!(mount_of(&results.file("before")), mount_of(&results.file("after")));
+}
+
 /// The folder of `stuck` is on a file system that hangs while its own daemon is stopped.
 const STUCK: &str =
     "[scopes.stuck]\nprovider = \"local\"\npath = \"/disk/prod/db\"\nallow_plaintext = true\ntimeout = \"60s\"\n";
