@@ -3,10 +3,11 @@
 use super::finding::Finding;
 use crate::access::policy::Principal;
 use crate::config::Config;
+use crate::sandbox;
 
 const NAME: &str = "proc";
 
-/// Nothing to say where no grant goes by what only /proc knows.
+/// Nothing to say where it hides nothing and no grant goes by what only /proc knows.
 pub fn check(config: &Config) -> Vec<Finding> {
     let principals = config.grants.iter().flat_map(|grant| &grant.principals);
     let principals = principals.chain(config.identities.iter().flat_map(|identity| &identity.principals));
@@ -19,16 +20,12 @@ pub fn check(config: &Config) -> Vec<Finding> {
         | Principal::Container(_)
         | Principal::Executable(_) => true,
     };
-    if !principals.into_iter().any(needs_proc) {
-        return Vec::new();
+    let is_needed = principals.into_iter().any(needs_proc);
+    if sandbox::proc_hides_processes() && (is_needed || config.sandbox.landlock) {
+        return vec![hidden(config.sandbox.landlock)];
     }
-    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    if !super::is_root() && hides_processes(&table) {
-        return vec![
-            Finding::problem(NAME, "/proc hides other users' processes (hidepid)")
-                .why("grants to groups, units, control groups, containers and executables then never hold: hushfs cannot see who asks")
-                .mend("mount -o remount,hidepid=0 /proc; or run hushfs as root; or grant to users"),
-        ];
+    if !is_needed {
+        return Vec::new();
     }
     let mut findings = vec![Finding::ok(NAME, "/proc shows who asks")];
     let contained: Vec<&str> =
@@ -55,24 +52,16 @@ fn is_another(kind: &str, initial: u64) -> bool {
     link.is_ok_and(|link| link.as_os_str() != format!("{kind}:[{initial}]").as_str())
 }
 
-/// By the options of the topmost /proc in a table of mounts.
-fn hides_processes(table: &str) -> bool {
-    let proc = table.lines().rfind(|line| line.split(' ').nth(4) == Some("/proc"));
-    let options = proc.and_then(|line| line.rsplit(' ').next()).unwrap_or_default();
-    let hidepid = options.split(',').find_map(|option| option.strip_prefix("hidepid="));
-    hidepid.is_some_and(|hidepid| !matches!(hidepid, "0" | "off"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_topmost_proc_says_what_it_hides() {
-        let open = "22 26 0:20 / /proc rw,nosuid - proc proc rw\n";
-        let hiding = "22 26 0:20 / /proc rw,nosuid - proc proc rw,hidepid=invisible,gid=4\n";
-        assert!(!hides_processes(open) && hides_processes(hiding));
-        assert!(hides_processes(&format!("{open}{hiding}")) && !hides_processes(&format!("{hiding}{open}")));
-        assert!(!hides_processes("22 26 0:20 / /proc rw - proc proc rw,hidepid=off\n") && !hides_processes(""));
-    }
+/// As root, too: what root could see more by is given up.
+fn hidden(is_confined: bool) -> Finding {
+    Finding::problem(NAME, "/proc hides other users' processes (hidepid)")
+        .why(if is_confined {
+            "the daemon does not start: in its sandbox it could not tell callers apart"
+        } else {
+            "grants to groups, units, control groups, containers and executables never hold: hushfs cannot see who asks"
+        })
+        .mend(
+            "mount -o remount,hidepid=0 /proc; or hidepid=invisible with the gid= of a group that the daemon is in, which \
+             may then see all processes",
+        )
 }

@@ -123,7 +123,7 @@ fn probe() -> io::Result<i32> {
 }
 
 /// Does `/proc` show a process only to who may trace it?
-fn hides_processes() -> bool {
+pub fn hides_processes() -> bool {
     let Ok(table) = std::fs::read_to_string("/proc/self/mounts") else { return false };
     let mut groups: Vec<u32> = rustix::process::getgroups().unwrap_or_default().iter().map(|it| it.as_raw()).collect();
     groups.push(rustix::process::getegid().as_raw());

@@ -189,6 +189,11 @@ pub fn landlock_version() -> Option<i32> {
     landlock::version()
 }
 
+/// Would `/proc` hide from this process who asks, once nobody may be traced any more?
+pub fn proc_hides_processes() -> bool {
+    landlock::hides_processes()
+}
+
 /// Does this kernel filter system calls, and is there a list for its architecture?
 pub fn has_seccomp() -> bool {
     seccomp::is_available()

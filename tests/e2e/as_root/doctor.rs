@@ -142,6 +142,27 @@ fn a_proc_that_hides_processes_breaks_grants_that_go_by_them() {
     assert!(remounted.success());
     let found = Found::by(as_nobody(&place));
     assert!(found.problem("proc").0.contains("hidepid"), "{:?}", found.0);
+    // A daemon would not even start, whatever is granted.
+    place.configure("");
+    let found = Found::by(as_nobody(&place));
+    assert!(!found.problem("proc").1.contains("as root"), "{:?}", found.0);
+    place.configure("[sandbox]\nlandlock = false\n");
+    assert!(Found::by(as_nobody(&place)).says("proc", "problem").is_empty());
+}
+
+#[test]
+fn a_proc_that_hides_processes_from_root_too_is_told_to_root() {
+    let place = Place::new();
+    private_mounts(&place, 0);
+    place.configure("");
+    assert!(Found::by(offline(&place)).says("proc", "problem").is_empty());
+    for (options, hides) in
+        [("hidepid=ptraceable", true), ("hidepid=invisible,gid=7", true), ("hidepid=invisible", false)]
+    {
+        let mounted = Command::new("mount").args(["-t", "proc", "-o", options, "proc", "/proc"]).status().unwrap();
+        assert!(mounted.success());
+        assert_eq!(Found::by(offline(&place)).says("proc", "problem").len(), usize::from(hides), "{options}");
+    }
 }
 
 #[test]

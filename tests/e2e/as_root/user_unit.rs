@@ -39,6 +39,7 @@ fn a_users_own_unit_mounts_for_this_user_alone_and_survives_a_crash_and_a_restar
         secrets=/run/user/2001/secrets
         as cat $secrets/prod/db/KEY >/results/read
         setpriv --reuid=2002 --clear-groups cat $secrets/prod/db/KEY && exit 1
+        as hushfs doctor --offline --json --config /.config/hushfs/hushfs.toml >/results/doctor || true
         grep \" $secrets \" /proc/self/mountinfo >/results/before
         kill -KILL $(of MainPID)
         as cat $secrets/prod/db/KEY >/results/gap
@@ -54,6 +55,9 @@ fn a_users_own_unit_mounts_for_this_user_alone_and_survives_a_crash_and_a_restar
         assert_eq!(results.file(name), "value", "{name}");
     }
     assert_eq!(results.file("before"), results.file("after"), "the mount stayed");
+    let doctor = results.file("doctor");
+    assert!(doctor.contains("this user's hushfs.service is enabled and active"), "{doctor}");
+    assert!(!doctor.contains("the daemon runs as root"), "{doctor}");
     assert_eq!(results.file("kept"), "0\n");
 }
 
