@@ -35,9 +35,14 @@ impl Packages {
             .env_remove("MAKEFLAGS")
             .env("DEB_VERSION", version)
             .env("DEB_FLAGS", "-Znone")
+            .env("DEBFULLNAME", "Ann & Sons")
+            .env("DEBEMAIL", "ann@example.com")
             .output();
         let output = output.expect("the script runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let package = String::from_utf8(output.stdout).expect("a path");
+        let told = Command::new("dpkg-deb").args(["--field", package.trim(), "Maintainer"]).output().expect("dpkg-deb");
+        assert_eq!(String::from_utf8_lossy(&told.stdout), "Ann & Sons <ann@example.com>\n");
     }
 }
 
@@ -116,10 +121,20 @@ fn a_purge_leaves_keys_without_which_a_store_is_lost_and_a_mountpoint_that_is_no
     let results = run(
         &place,
         "hushfs store --path /var/lib/hushfs/dev --identity /etc/hushfs/dev.key init
+        # Not a good place for it, but one that somebody may have chosen.
+        hushfs store --path /etc/hushfs/store --identity /etc/hushfs/dev.key init || true
+        printf x | hushfs store --path /etc/hushfs/store --identity /etc/hushfs/dev.key set db KEY
+        echo token >/etc/hushfs/token
         systemctl stop hushfs.service
         mkdir /secrets/of-the-operator
         dpkg --purge hushfs
-        find /etc/hushfs /secrets -mindepth 1 >/results/kept",
+        find /etc/hushfs /secrets -mindepth 1 ! -name '.*' -not -path /etc/hushfs/store | sort >/results/kept",
     );
-    assert_eq!(results.file("kept"), "/etc/hushfs/dev.key\n/secrets/of-the-operator\n");
+    let kept = results.file("kept");
+    let values = kept.lines().filter(|it| it.starts_with("/etc/hushfs/store/") && it.ends_with(".age")).count();
+    assert_eq!(values, 1, "{kept}");
+    for other in ["/etc/hushfs/dev.key", "/secrets/of-the-operator"] {
+        assert!(kept.lines().any(|line| line == other), "{other}: {kept}");
+    }
+    assert!(!kept.contains("token") && !kept.contains("hushfs.toml"), "{kept}");
 }
