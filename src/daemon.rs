@@ -15,7 +15,7 @@ use crate::access::audit::AuditLog;
 use crate::broker::{self, Broker};
 use crate::cache::{self, Clock, Followers, Memory, Sources, SystemClock, room_for_values};
 use crate::config::{Config, ScopeName};
-use crate::control::{self, Desk, Place, Reporter, Server};
+use crate::control::{self, Desk, Place, Reporter, socket};
 use crate::fs::fuse::Beginning;
 use crate::fs::ledger::{Estate, Ledger};
 use crate::fs::mount::{self, State};
@@ -90,20 +90,58 @@ pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
     if kept.is_none() {
         clear_the_place(&mountpoint)?;
     }
-    // From here on we mount, unmount and look into other processes no more: the broker does. Before there are threads, for
-    // what each of them may do is what the one that starts it may.
-    Broker::install(&mountpoint, config.allow_other, config.events).map_err(os("start the process that mounts"))?;
-    sandbox::enter(&config, &origin.source, place.as_ref().map(|place| place.socket.as_path()))?;
+    // From here on we mount, unmount, look into other processes and make files no more: the broker does. Before there are
+    // threads, for what each of them may do is what the one that starts it may.
+    let doors = Doors::bind(place.as_ref(), &config);
+    Broker::install(broker::Terms {
+        mountpoint: &mountpoint,
+        allow_other: config.allow_other,
+        events: config.events,
+        log: config.audit.file.as_deref(),
+        landlock: config.sandbox.landlock,
+        sockets: doors.files(),
+    })
+    .map_err(os("start the process that mounts"))?;
+    sandbox::enter(&config, &origin.source)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("hushfs-task")
         .enable_all()
         .build()
         .map_err(os("start the runtime"))?;
-    let result = runtime.block_on(serve(config, origin, &mountpoint, place.as_ref(), kept));
+    let result = runtime.block_on(serve(config, origin, &mountpoint, (place.as_ref(), doors), kept));
     // Calls to a provider that hangs do not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// Where others come in: what is bound of it.
+struct Doors {
+    control: Option<socket::Bound>,
+    metrics: Option<metrics::Bound>,
+}
+
+impl Doors {
+    /// Without them there are secrets all the same.
+    fn bind(place: Option<&Place>, config: &Config) -> Self {
+        let control = place.and_then(|Place { socket, .. }| {
+            let warn = |error: &io::Error| {
+                tracing::warn!("no control socket at {}, so `hushfs status` will not work: {error}", socket.display());
+            };
+            control::bind(socket).inspect_err(warn).ok()
+        });
+        let metrics = config.metrics.listen.as_ref().and_then(|at| {
+            let warn = |error: &io::Error| tracing::error!("metrics cannot be asked for at {at}: {error}");
+            metrics::Bound::to(at).inspect_err(warn).ok()
+        });
+        Self { control, metrics }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let control = self.control.as_ref().map(|bound| bound.file.path());
+        let metrics = self.metrics.as_ref().and_then(metrics::Bound::file);
+        control.into_iter().chain(metrics).map(Path::to_owned).collect()
+    }
 }
 
 /// Waits for a daemon that is on its way out, and refuses the place of one that is not. None where there
@@ -162,9 +200,11 @@ async fn serve(
     config: Config,
     origin: Origin,
     mountpoint: &Path,
-    place: Option<&Place>,
+    (place, doors): (Option<&Place>, Doors),
     kept: Option<Connection>,
 ) -> Result<(), DaemonError> {
+    let broker =
+        broker::installed().ok_or_else(|| os("go on")(io::Error::other("there is no process that may mount")))?;
     let handle = tokio::runtime::Handle::current();
     // Before the mount: a signal from here on ends the daemon in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(os("listen for SIGTERM"))?;
@@ -204,14 +244,14 @@ async fn serve(
     let (ledger, estate) = ledger(&mut kept);
     let serving = Arc::new(Serving::new(operations.with_ledger(ledger, estate)));
 
-    let (beginning, mount) = begin(mountpoint, kept)?;
+    let (beginning, mount) = begin(broker, mountpoint, kept)?;
     let is_resumed = matches!(beginning, Beginning::Resumed { .. });
     let (changed, touched) = mpsc::channel();
     let served = fuse::start(Arc::clone(&serving), beginning, handle, told, changed);
     let mut session = served.map_err(os("serve the mount"))?;
     if !is_resumed && let Some(device) = mount.device() {
         let (device, allow_other, agreed) = (device.to_owned(), config.allow_other, session.agreed);
-        let uid = rustix::process::getuid().as_raw();
+        let uid = sandbox::owner().uid;
         let memory = serving.now().ledger().memory().map_err(os("note what is open"))?;
         handover::keep(&Terms { device, agreed, allow_other, uid }, &session.descriptors, memory.as_ref());
     }
@@ -219,7 +259,7 @@ async fn serve(
     let teller = teller(&serving, &mount, &config, (touched, session.connection()))?;
 
     let (reload, mut requests) = tokio::sync::mpsc::channel(1);
-    let _control = place.and_then(|_| {
+    let _control = doors.control.and_then(|bound| {
         let (serving, mountpoint, started) = (Arc::clone(&serving), mountpoint.to_owned(), SystemTime::now());
         let allow_other = config.allow_other;
         let reporter = Box::new(move || {
@@ -227,22 +267,26 @@ async fn serve(
             let max_bytes = operations.namespace().memory().max_bytes();
             Reporter { operations, mountpoint, started, had_predecessor: is_resumed, max_bytes, allow_other }
         });
-        start_control(&socket, Desk::new(reporter, reload))
+        let warn = |error: &io::Error| tracing::warn!("`hushfs status` will not work: {error}");
+        control::start(bound, Desk::new(reporter, reload)).inspect_err(warn).ok()
     });
-    let _metrics = start_metrics(&config, &serving);
+    let _metrics = doors.metrics.and_then(|bound| {
+        let (serving, started) = (Arc::clone(&serving), SystemTime::now());
+        let subject = metrics::Subject { serving, started, names: config.metrics.names };
+        let warn = |error: &io::Error| tracing::error!("metrics cannot be asked for: {error}");
+        metrics::start(bound, subject).inspect_err(warn).ok()
+    });
     let sweeper = tokio::spawn(sweep(Arc::clone(&serving)));
     let followers = followers(&serving);
-    ready(mountpoint, config.scopes.len(), &mut session.end).await?;
+    ready(broker, mountpoint, config.scopes.len(), &mut session.end).await?;
     let (agreed, serving) = (session.agreed, Arc::clone(&serving));
     let (lent, unfinished) = (Vec::new(), Vec::new());
     let mut reloader = Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished };
 
     let detached = mount.device().map(|device| follow_detached(&session, device));
-    let watchdog = watchdog::interval()
-        .map(|every| tokio::spawn(watchdog::watch(Arc::clone(&session.pulse), mountpoint.to_owned(), every)));
+    let watchdog =
+        watchdog::interval().map(|every| tokio::spawn(watchdog::watch(Arc::clone(&session.pulse), broker, every)));
 
-    let broker =
-        broker::installed().ok_or_else(|| os("go on")(io::Error::other("there is no process that may unmount")))?;
     let mut alone = broker.gone().map_err(os("start a thread"))?;
     let outcome = tokio::select! {
         _ = terminate.recv() => Stop::Asked("SIGTERM"),
@@ -362,7 +406,11 @@ fn fitting(
 }
 
 /// Goes on with what is kept, or mounts.
-fn begin(mountpoint: &Path, kept: Option<Connection>) -> Result<(Beginning, mount::Mount), DaemonError> {
+fn begin(
+    broker: &Broker,
+    mountpoint: &Path,
+    kept: Option<Connection>,
+) -> Result<(Beginning, mount::Mount), DaemonError> {
     if let Some(Connection { descriptors, terms, .. }) = kept {
         let there = mount::Mount::of(mountpoint, &terms.device).map_err(os("read /proc/self/mountinfo"))?;
         if let Some(mount) = there {
@@ -371,7 +419,6 @@ fn begin(mountpoint: &Path, kept: Option<Connection>) -> Result<(Beginning, moun
         }
         handover::forget(&terms);
     }
-    let broker = broker::installed().ok_or_else(|| os("mount")(io::Error::other("there is no process that may")))?;
     let (device, mount) = mount::mount_through(broker, mountpoint)?;
     Ok((Beginning::New(device), mount))
 }
@@ -383,14 +430,15 @@ fn teller(
     config: &Config,
     (touched, connection): (mpsc::Receiver<SecretNode>, Option<OwnedFd>),
 ) -> Result<Option<events::Teller>, DaemonError> {
-    if !(rustix::process::geteuid().is_root() || config.events) {
+    let is_roots = sandbox::owner().uid == 0;
+    if !(is_roots || config.events) {
         return Ok(None);
     }
     let Some(place) = mount.place() else {
         tracing::warn!("the table of mounts cannot be read, so nobody who watches files is told of changes");
         return Ok(None);
     };
-    if rustix::process::geteuid().is_root() && mount.is_read_only().is_ok_and(|is| is == Some(false)) {
+    if is_roots && mount.is_read_only().is_ok_and(|is| is == Some(false)) {
         // A daemon that died in the middle of it.
         events::set_read_only(&place);
     }
@@ -435,34 +483,17 @@ fn sources(config: &Config) -> Result<Arc<Sources>, DaemonError> {
     Ok(Arc::new(sources.map_err(failed)?))
 }
 
-fn start_control(socket: &Path, desk: Desk) -> Option<Server> {
-    control::start(socket, desk)
-        .inspect_err(|error| {
-            tracing::warn!("no control socket at {}, so `hushfs status` will not work: {error}", socket.display());
-        })
-        .ok()
-}
-
-/// Without them there are secrets all the same.
-fn start_metrics(config: &Config, serving: &Arc<Serving>) -> Option<metrics::Server> {
-    let at = config.metrics.listen.as_ref()?;
-    let (serving, started) = (Arc::clone(serving), SystemTime::now());
-    let subject = metrics::Subject { serving, started, names: config.metrics.names };
-    let warn = |error: &io::Error| tracing::error!("metrics cannot be asked for at {at}: {error}");
-    metrics::start(at, subject).inspect_err(warn).ok()
-}
-
 /// Tells systemd, once the kernel gets answers. A look is enough, and no decision that would be recorded.
 async fn ready(
+    broker: &'static Broker,
     mountpoint: &Path,
     scopes: usize,
     end: &mut oneshot::Receiver<io::Result<()>>,
 ) -> Result<(), DaemonError> {
-    let path = mountpoint.to_owned();
-    let looked = tokio::task::spawn_blocking(move || std::fs::metadata(path));
+    let looked = tokio::task::spawn_blocking(|| broker.ask_mount());
     tokio::select! {
         looked = looked => match looked {
-            Ok(Ok(_)) => {
+            Ok(Ok(())) => {
                 tracing::info!(scopes, "mounted at {}", mountpoint.display());
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
                 Ok(())

@@ -1,14 +1,13 @@
 //! Tells systemd that the mount is served (`WatchdogSec=` of the unit), and only while it is: a daemon that hangs is
 //! then killed, and the next one goes on.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::broker::Broker;
 use crate::fs::fuse::{Look, Pulse};
-use crate::fs::mount;
 
 /// So often within the time that systemd waits.
 const TIMES: u32 = 3;
@@ -20,7 +19,7 @@ pub fn interval() -> Option<Duration> {
 
 /// Tells it for as long as requests of the kernel are answered, no thread that serves it hangs, and the runtime, which
 /// this task is a part of, goes on.
-pub async fn watch(pulse: Arc<Pulse>, mountpoint: PathBuf, every: Duration) {
+pub async fn watch(pulse: Arc<Pulse>, broker: &'static Broker, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // None at first: two looks at one moment find a thread at one message that is at work.
@@ -35,9 +34,8 @@ pub async fn watch(pulse: Arc<Pulse>, mountpoint: PathBuf, every: Duration) {
             tracing::error!(thread, "a thread that serves the kernel hangs");
             continue;
         }
-        let path = mountpoint.clone();
         // Without an answer it waits here, and systemd hears nothing more.
-        match tokio::task::spawn_blocking(move || mount::ask(&path)).await {
+        match tokio::task::spawn_blocking(|| broker.ask_mount()).await {
             Ok(Ok(())) => {
                 // Without systemd there is nobody to tell.
                 let _ = sd_notify::notify(&[NotifyState::Watchdog]);

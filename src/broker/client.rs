@@ -1,6 +1,8 @@
 //! The daemon's end.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
@@ -21,7 +23,7 @@ use super::protocol::{Answer, Found, Request};
 
 /// What `ps` shows it as.
 pub const NAME: &str = "hushfs-broker";
-/// How long it is waited for what a caller runs: the answer is in memory.
+/// How long it is waited for a look at something: what a caller runs, which is in memory, and the audit log.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// And for what changes something. Two of them fit into the time that the unit has to stop (`TimeoutStopSec=`).
 const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(5);
@@ -35,10 +37,28 @@ pub struct Broker {
     acts: Line,
     /// What only looks; asked for by the threads that serve the kernel.
     looks: Line,
+    /// The audit log, which may be on a disk that does not answer.
+    logs: Line,
+    sockets: Vec<PathBuf>,
     /// How long it is waited for what changes something.
     patience: Duration,
     /// Files may be touched, or may come to be, by a request whose answer nobody has waited for.
     is_touching: AtomicBool,
+}
+
+/// What it is started for, and does nothing beyond.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// Canonical.
+    pub mountpoint: &'a Path,
+    pub allow_other: bool,
+    pub events: bool,
+    /// The audit log, if it is a file.
+    pub log: Option<&'a Path>,
+    /// May that be kept from being shortened, by Landlock?
+    pub landlock: bool,
+    /// Those that the daemon has bound, and that are to be gone with it.
+    pub sockets: Vec<PathBuf>,
 }
 
 static INSTALLED: OnceLock<Broker> = OnceLock::new();
@@ -56,31 +76,34 @@ pub struct Touching {
 }
 
 impl Broker {
-    /// Starts the process for a canonical mountpoint, for this process. To be called before anything is given up, and
-    /// once.
+    /// Starts the process for this one. To be called before anything is given up, and once.
     ///
     /// # Errors
     /// Where no process can be started.
-    pub fn install(mountpoint: &Path, allow_other: bool, events: bool) -> io::Result<()> {
+    pub fn install(terms: Terms<'_>) -> io::Result<()> {
+        let Terms { mountpoint, allow_other, events, log, landlock, sockets } = terms;
         let pair = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
-        let ((acts, acting), (looks, looking)) = (pair()?, pair()?);
+        let ((acts, acting), (looks, looking), (logs, logging)) = (pair()?, pair()?, pair()?);
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME).arg(allow_other.to_string()).arg(events.to_string()).arg(mountpoint);
+        command.arg0(NAME).args([allow_other, events, landlock].map(|flag| flag.to_string()));
+        // No path is empty.
+        command.arg(mountpoint).arg(log.unwrap_or(Path::new(""))).args(&sockets);
         // It speaks to fusermount3 and to systemctl.
         command.env_clear();
         for name in ["PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS", "NOTIFY_SOCKET"]
         {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking));
+        command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking)).stderr(Stdio::from(logging));
         // A Ctrl-C is for the daemon, which has it unmount then. Nobody waits for this process: it ends with the daemon.
         command.process_group(0).spawn()?;
-        let broker = Self::asked_through(acts, looks, PATIENCE_FOR_ACTS);
+        let broker = Self::asked_through([acts, looks, logs], sockets, PATIENCE_FOR_ACTS);
         INSTALLED.set(broker).map_err(|_| io::Error::other("there is a broker already"))
     }
 
-    fn asked_through(acts: OwnedFd, looks: OwnedFd, patience: Duration) -> Self {
-        Self { acts: Line::new(acts), looks: Line::new(looks), patience, is_touching: AtomicBool::new(false) }
+    fn asked_through([acts, looks, logs]: [OwnedFd; 3], sockets: Vec<PathBuf>, patience: Duration) -> Self {
+        let (acts, looks, logs) = (Line::new(acts), Line::new(looks), Line::new(logs));
+        Self { acts, looks, logs, sockets, patience, is_touching: AtomicBool::new(false) }
     }
 
     /// Mounts. The kernel's end, and the device where it is known.
@@ -120,7 +143,7 @@ impl Broker {
             (Answer::Touching(process), Some(socket)) => Ok(Touching { process, socket }),
             (answer, _) => {
                 self.is_touching.store(false, Ordering::Relaxed);
-                Err(done(answer).err().unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
+                Err(failure(answer))
             }
         }
     }
@@ -141,6 +164,51 @@ impl Broker {
     /// Takes a moment. No where that cannot be told.
     pub fn is_for_a_restart(&self) -> bool {
         matches!(self.act(&Request::IsForARestart, None), Ok((Answer::Restart(true), _)))
+    }
+
+    /// Asks the mount whether it is served, for as long as that takes: for ever, if a daemon has it that hangs.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn ask_mount(&self) -> io::Result<()> {
+        let (answer, pipe) = self.act(&Request::AskMount, None)?;
+        let Some(pipe) = pipe else { return done(answer) };
+        let mut errno = [0; 4];
+        File::from(pipe).read_exact(&mut errno)?;
+        match i32::from_ne_bytes(errno) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+
+    /// A descriptor of `/dev/fuse` that serves nothing yet.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open_device(&self) -> io::Result<OwnedFd> {
+        let (answer, device) = self.act(&Request::OpenDevice, None)?;
+        device.ok_or_else(|| failure(answer))
+    }
+
+    /// The audit log that it was started for, opened anew, and whether it ends in a part of a line.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open_log(&self) -> io::Result<(File, bool)> {
+        let (answer, file) = self.logs.ask(b"?", None, PATIENCE)?;
+        match (serde_json::from_slice(&answer)?, file) {
+            (Answer::Log { torn }, Some(file)) => Ok((file.into(), torn)),
+            (answer, _) => Err(failure(answer)),
+        }
+    }
+
+    /// Removes a socket, if it is one of those that it was started for.
+    ///
+    /// # Errors
+    /// Where it is not, and where it cannot be removed.
+    pub fn remove_socket(&self, path: &Path) -> io::Result<()> {
+        let place = self.sockets.iter().position(|socket| socket == path).ok_or(io::ErrorKind::NotFound)?;
+        done(self.act(&Request::RemoveSocket { place }, None)?.0)
     }
 
     /// What a thread runs, by its folder in `/proc`: the path, and whether the file there is the one. None in any doubt.
@@ -180,6 +248,10 @@ fn done(answer: Answer) -> io::Result<()> {
     }
 }
 
+fn failure(answer: Answer) -> io::Error {
+    done(answer).err().unwrap_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 fn why(answer: Answer) -> String {
     match answer {
         Answer::Failed { why, .. } => why,
@@ -217,8 +289,8 @@ mod tests {
 
     #[test]
     fn touching_that_begins_when_nobody_waits_any_more_is_ended() {
-        let ((acts, acting), (looks, _looking)) = (pair(), pair());
-        let mut broker = Broker::asked_through(acts, looks, Duration::ZERO);
+        let ((acts, acting), (looks, _looking), (logs, _logging)) = (pair(), pair(), pair());
+        let mut broker = Broker::asked_through([acts, looks, logs], Vec::new(), Duration::ZERO);
         assert!(!broker.owes_an_end());
         let late = broker.begin_touching((0, 1), None).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
@@ -247,8 +319,8 @@ mod tests {
 
     #[test]
     fn touching_that_is_refused_owes_no_end() {
-        let ((acts, acting), (looks, _looking)) = (pair(), pair());
-        let broker = Broker::asked_through(acts, looks, Duration::from_secs(60));
+        let ((acts, acting), (looks, _looking), (logs, _logging)) = (pair(), pair(), pair());
+        let broker = Broker::asked_through([acts, looks, logs], Vec::new(), Duration::from_secs(60));
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (number, _) = asked(&acting);

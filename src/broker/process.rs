@@ -1,11 +1,13 @@
-//! The process itself: this program once more, called by another name. Its standard input and output are the sockets
-//! through which it is asked.
+//! The process itself: this program once more, called by another name. Its standard input, output and error are the
+//! sockets through which it is asked.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::fs::{FileType, Stat, fstat, makedev};
@@ -14,8 +16,11 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::client::NAME;
 use super::protocol::{self, Answer, Found, LONGEST, Request};
+use crate::access::audit;
 use crate::access::evidence::what_runs;
+use crate::control::socket;
 use crate::fs::events::{self, Hands};
+use crate::fs::fuse;
 use crate::fs::mount::{self, Mount};
 use crate::handover;
 use crate::sandbox;
@@ -30,13 +35,18 @@ struct Terms {
     mountpoint: PathBuf,
     allow_other: bool,
     events: bool,
+    landlock: bool,
+    log: Option<PathBuf>,
+    sockets: Vec<PathBuf>,
 }
 
 impl Terms {
     fn of(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut flag = || arguments.next()?.to_str()?.parse::<bool>().ok();
-        let (allow_other, events) = (flag()?, flag()?);
-        Some(Self { mountpoint: arguments.next()?.into(), allow_other, events })
+        let (allow_other, events, landlock) = (flag()?, flag()?, flag()?);
+        let (mountpoint, log) = (arguments.next()?.into(), PathBuf::from(arguments.next()?));
+        let log = (!log.as_os_str().is_empty()).then_some(log);
+        Some(Self { mountpoint, allow_other, events, landlock, log, sockets: arguments.map(PathBuf::from).collect() })
     }
 }
 
@@ -46,6 +56,8 @@ struct State {
     /// One daemon has one mount.
     has_mounted: bool,
     hands: Option<Hands>,
+    /// Is the mount being asked? One question at a time: it may wait for as long as the daemon lives.
+    is_asking: Arc<AtomicBool>,
 }
 
 /// Answers until the daemon is gone.
@@ -67,7 +79,12 @@ pub fn main() -> ExitCode {
         // One half of a broker is none, and the daemon takes notice of its end only.
         std::process::exit(0)
     });
-    if looks.is_err() {
+    let (log, landlock) = (terms.log.clone(), terms.landlock);
+    let logs = thread::Builder::new().name("hushfs-log".into()).spawn(move || {
+        open_logs(log.as_deref(), landlock);
+        std::process::exit(0)
+    });
+    if looks.is_err() || logs.is_err() {
         return ExitCode::FAILURE;
     }
     let mut state = State::default();
@@ -116,8 +133,57 @@ fn look() {
     }
 }
 
+/// Opens the audit log, until nobody asks. What it has opened can be added to, and no more be shortened by anybody.
+fn open_logs(log: Option<&Path>, landlock: bool) {
+    let socket = io::stderr();
+    let confined = if landlock { sandbox::forbid_truncation() } else { Ok(()) };
+    let mut bytes = [0; LONGEST];
+    loop {
+        let number = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
+            Ok((number, ..)) => number,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
+            Err(_) => return,
+        };
+        let opened = match (&confined, log) {
+            (Err(error), _) => Err(io::Error::other(error.to_string())),
+            (Ok(()), None) => Err(io::ErrorKind::NotFound.into()),
+            (Ok(()), Some(log)) => audit::open_file(log),
+        };
+        let (answer, file) = match opened {
+            Ok((file, torn)) => (Answer::Log { torn }, Some(OwnedFd::from(file))),
+            Err(error) => (Answer::failed(&error), None),
+        };
+        let Ok(answer) = serde_json::to_vec(&answer) else { return };
+        if protocol::send(&socket, number, &answer, file.as_ref().map(AsFd::as_fd), SendFlags::empty()).is_err() {
+            return;
+        }
+    }
+}
+
+/// In a thread of its own, so that everything else can be asked for meanwhile. It holds nothing of the kernel's end.
+fn ask_mount(mountpoint: &Path, is_asking: &Arc<AtomicBool>) -> io::Result<OwnedFd> {
+    if is_asking.swap(true, Ordering::Relaxed) {
+        return Err(Errno::BUSY.into());
+    }
+    let (ours, theirs) = io::pipe()?;
+    let (mountpoint, asking) = (mountpoint.to_owned(), Arc::clone(is_asking));
+    let tell = move |mut to: PipeWriter| {
+        let errno = mount::ask(&mountpoint).err().map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
+        asking.store(false, Ordering::Relaxed);
+        // Nobody listens where the daemon ends.
+        let _ = to.write_all(&errno.to_ne_bytes());
+    };
+    let asking = thread::Builder::new().name("hushfs-ask".into()).spawn(move || tell(theirs));
+    asking.inspect_err(|_| is_asking.store(false, Ordering::Relaxed))?;
+    Ok(ours.into())
+}
+
 fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
     let of = |done: io::Result<()>| done.map_or_else(|error| Answer::failed(&error), |()| Answer::Done);
+    let with = |descriptor: io::Result<OwnedFd>| match descriptor {
+        Ok(descriptor) => (Answer::Done, Some(descriptor)),
+        Err(error) => (Answer::failed(&error), None),
+    };
     let in_words = |error: &mount::Error| Answer::Failed { why: error.to_string(), errno: None };
     match request {
         Request::Mount if std::mem::replace(&mut state.has_mounted, true) => {
@@ -154,6 +220,11 @@ fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<Ow
         }
         Request::EndTouching => (of(state.hands.take().map_or(Ok(()), Hands::end)), None),
         Request::IsForARestart => (Answer::Restart(handover::restart_is_asked_for()), None),
+        Request::AskMount => with(ask_mount(&terms.mountpoint, &state.is_asking)),
+        Request::OpenDevice => with(fuse::open_device()),
+        Request::RemoveSocket { place } => {
+            (of(terms.sockets.get(place).map_or(Err(Errno::NOENT.into()), |path| socket::remove_file(path))), None)
+        }
     }
 }
 
@@ -215,9 +286,12 @@ mod tests {
     #[test]
     fn what_it_is_started_for_is_all_there_or_nothing() {
         let of = |arguments: &[&str]| Terms::of(arguments.iter().map(OsString::from));
-        let terms = of(&["true", "false", "/secrets"]).unwrap();
-        assert_eq!((terms.allow_other, terms.events, terms.mountpoint), (true, false, "/secrets".into()));
-        for bad in [&["true", "false"][..], &["true"], &[], &["yes", "no", "/secrets"]] {
+        let terms = of(&["true", "false", "true", "/secrets", ""]).unwrap();
+        assert_eq!((terms.allow_other, terms.events, terms.landlock), (true, false, true));
+        assert_eq!((terms.mountpoint, terms.log, terms.sockets.len()), ("/secrets".into(), None, 0));
+        let terms = of(&["true", "false", "true", "/secrets", "/log", "/one", "/two"]).unwrap();
+        assert_eq!((terms.log, terms.sockets), (Some("/log".into()), vec!["/one".into(), "/two".into()]));
+        for bad in [&["true", "false", "true"][..], &["true"], &[], &["yes", "no", "no", "/secrets", ""]] {
             assert!(of(bad).is_none(), "{bad:?}");
         }
     }

@@ -29,6 +29,13 @@ pub enum Request {
     EndTouching,
     /// Is this unit being stopped in order to be started again, with what it keeps?
     IsForARestart,
+    /// Ask the mount whether it is served. The answer comes with a pipe, out of which what it came to is read: an errno, or
+    /// 0. The daemon itself may not be let to its own mount, and one that waits for itself could not die.
+    AskMount,
+    /// The answer comes with a descriptor of `/dev/fuse` that serves nothing yet.
+    OpenDevice,
+    /// Remove one of the sockets that it was started for, by its place among them.
+    RemoveSocket { place: usize },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +46,10 @@ pub enum Answer {
     /// The process that touches.
     Touching(u32),
     Restart(bool),
+    /// The audit log, which comes with it. Does it end in a part of a line?
+    Log {
+        torn: bool,
+    },
     /// In words; with what the kernel said where nothing else did.
     Failed {
         why: String,

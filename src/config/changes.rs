@@ -109,6 +109,12 @@ pub fn fixed(before: &Config, after: &Config) -> Vec<String> {
         };
         fixed.push(format!("[control] `socket` is {} and was to be {}", place(before), place(after)));
     }
+    if before.audit.file != after.audit.file {
+        let place = |config: &Config| {
+            config.audit.file.as_deref().map_or_else(|| "nowhere".to_owned(), |file| file.display().to_string())
+        };
+        fixed.push(format!("[audit] `file` is {} and was to be {}", place(before), place(after)));
+    }
     if before.metrics != after.metrics {
         let shown = |config: &Config| {
             let listen = config.metrics.listen.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);

@@ -27,4 +27,4 @@ pub use protocol::{
 };
 pub use reload::{ReloadChanges, ReloadOutcome, ReloadRequests, Reloaded, ScopeChanges, TableChanges};
 pub use report::Reporter;
-pub use server::{Server, start};
+pub use server::{Server, bind, start};

@@ -1,7 +1,7 @@
 //! The daemon's end of the control socket.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::desk::Desk;
 use super::places::{Place, Places};
 use super::protocol::Response;
-use super::socket;
+use super::socket::{self, Bound, SocketFile};
+use crate::sandbox;
 
 /// The longest request, in bytes: a path and more.
 const LONGEST: u64 = 16 << 10;
@@ -22,18 +23,26 @@ const LONGEST: u64 = 16 << 10;
 /// A socket that is answered until this is dropped, and is then gone.
 pub struct Server {
     serving: JoinHandle<()>,
-    path: PathBuf,
+    _file: SocketFile,
 }
 
-/// Binds the socket, in place of one that a dead daemon left, and answers on it.
+/// Binds the socket, in place of one that a dead daemon left.
 ///
 /// # Errors
 ///
 /// Where the path is taken: by another daemon that answers, or by something that is not a socket.
-pub fn start(path: &Path, desk: Desk) -> io::Result<Server> {
-    let listener = socket::bind(path, 0o600)?;
-    let serving = tokio::spawn(serve(listener, Arc::new(desk)));
-    Ok(Server { serving, path: path.to_owned() })
+pub fn bind(path: &Path) -> io::Result<Bound> {
+    socket::bind(path, 0o600)
+}
+
+/// Answers on the socket. To be called within a tokio runtime.
+///
+/// # Errors
+/// Where the runtime cannot wait for it.
+pub fn start(bound: Bound, desk: Desk) -> io::Result<Server> {
+    let Bound { listener, file } = bound;
+    let serving = tokio::spawn(serve(UnixListener::from_std(listener)?, Arc::new(desk)));
+    Ok(Server { serving, _file: file })
 }
 
 async fn serve(listener: UnixListener, desk: Arc<Desk>) {
@@ -68,15 +77,13 @@ async fn serve(listener: UnixListener, desk: Arc<Desk>) {
 impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
-        // It may be gone already, with its directory.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Root, and the user who runs the daemon: both can do to it whatever can be asked for here. What is looked at is who
+/// Root, and the user who started the daemon: both can do to it whatever can be asked for here. What is looked at is who
 /// connected, by the kernel's word, and never what a client says of itself.
 fn may_ask(peer: &UCred) -> bool {
-    peer.uid() == 0 || peer.uid() == rustix::process::geteuid().as_raw()
+    peer.uid() == 0 || peer.uid() == sandbox::owner().uid
 }
 
 /// Others take no place, and nothing of theirs is read.
@@ -118,6 +125,7 @@ fn line(response: &Response) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::SystemTime;
 
     use tokio::sync::mpsc;
@@ -159,19 +167,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let server = start(&path, desk()).unwrap();
-        assert_eq!(start(&path, desk()).err().unwrap().kind(), io::ErrorKind::AddrInUse);
+        let server = start(bind(&path).unwrap(), desk()).unwrap();
+        assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         assert!(path.exists());
         drop(server);
         assert!(!path.exists());
     }
 
-    #[tokio::test]
-    async fn a_file_in_the_place_of_the_socket_is_left_alone() {
+    #[test]
+    fn a_file_in_the_place_of_the_socket_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert_eq!(start(&path, desk()).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(bind(&path).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert!(socket::remove_file(&path).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"data");
     }
 }

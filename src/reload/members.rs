@@ -10,6 +10,7 @@ use crate::access::groups::Groups;
 use crate::access::policy::{Policy, Principal};
 use crate::config::Config;
 use crate::fs::Judge;
+use crate::sandbox::{self, Owner};
 
 /// Who is in which group, asked again and again for as long as this is there.
 pub struct Members {
@@ -21,7 +22,7 @@ impl Members {
     /// Ready when the name service has answered once, so that the first bits are right.
     pub async fn of(config: &Config) -> Self {
         let (groups, principals) = (Arc::new(Groups::default()), principals(config));
-        let owner = rustix::process::geteuid().as_raw();
+        let owner = sandbox::owner().uid;
         let asking = if principals.is_empty() {
             None
         } else {
@@ -47,7 +48,7 @@ pub fn principals(config: &Config) -> HashSet<&Principal> {
 
 /// Who may do what, as the configuration has it.
 pub fn judge(config: &Config, members: &Members) -> Judge {
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let Owner { uid, gid } = sandbox::owner();
     let policy = Policy::new(config.grants.clone(), uid, gid, config.root);
     Judge::new(policy, Assignment::new(config.identities.clone()), Arc::clone(&members.groups))
 }

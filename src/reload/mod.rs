@@ -143,8 +143,7 @@ impl Reloader {
     async fn lacking(&self, config: &Config) -> Result<Vec<String>, Refused> {
         let (before, after, source) = (self.config.clone(), config.clone(), self.origin.source.clone());
         let look = move || {
-            // Its socket stays where it is.
-            let lacks = |config: &Config| sandbox::lacks(config, &source, None);
+            let lacks = |config: &Config| sandbox::lacks(config, &source);
             let had_in_vain = lacks(&before);
             lacks(&after).into_iter().partition::<Vec<_>, _>(|lacking| !had_in_vain.contains(lacking))
         };

@@ -27,9 +27,16 @@ pub fn main() -> ExitCode {
     let Ok(loaded) = load(&source) else { return ExitCode::FAILURE };
     let config = loaded.config;
     let entered = super::harden().map_err(|error| error.to_string()).and_then(|()| {
-        let broker = Broker::install(&config.mountpoint, config.allow_other, config.events);
+        let broker = Broker::install(broker::Terms {
+            mountpoint: &config.mountpoint,
+            allow_other: config.allow_other,
+            events: config.events,
+            log: config.audit.file.as_deref(),
+            landlock: config.sandbox.landlock,
+            sockets: Vec::new(),
+        });
         broker.map_err(|error| error.to_string())?;
-        super::enter(&config, &source, None).map_err(|error| error.to_string())
+        super::enter(&config, &source).map_err(|error| error.to_string())
     });
     if let Err(error) = entered {
         eprintln!("{error}");
@@ -108,6 +115,7 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         }
         "give a file away" => call(libc::SYS_fchownat, [i64::from(libc::AT_FDCWD), text, 65_533, 65_533, 0, 0]),
         "start a process" => call(libc::SYS_clone, [i64::from(libc::SIGCHLD), 0, 0, 0, 0, 0]),
+        "shorten the log that the broker opens" => broker()?.open_log()?.0.set_len(0),
         "have the broker make a file system read-only" => broker()?.set_read_only(device(what)?),
         "have the broker make a file system writable" => broker()?.begin_touching(device(what)?, None).map(drop),
         _ => Err(io::Error::other("no such attempt")),

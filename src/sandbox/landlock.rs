@@ -1,5 +1,5 @@
 //! Landlock: which files may be opened, to which ports of TCP may be connected, and that no process outside is signalled,
-//! looked into, or spoken to over a socket without a path.
+//! looked into, or spoken to over a socket without a path. None is listened on: sockets are bound before.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,6 +10,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
 
+use super::hidepid::{self, Shows};
 use super::layer::{Layer, State};
 use super::reach::Reach;
 
@@ -19,15 +20,13 @@ pub const NAME: &str = "landlock";
 pub const KNOWN: ABI = ABI::V6;
 /// `LANDLOCK_CREATE_RULESET_VERSION`.
 const ASK_FOR_VERSION: u32 = 1;
-/// The kernel's end of a mount, once more for each thread that serves it.
-const FUSE: &str = "/dev/fuse";
 
 /// For this thread, and for those that it starts; for good.
 ///
 /// # Errors
 /// Where a kernel that has it refuses it.
 pub fn enter(reach: &Reach) -> io::Result<Layer> {
-    if hides_processes() {
+    if is_blind() {
         // Shown to who may look into them alone, which Landlock takes from everybody. Without it nobody who asks is known.
         return Err(io::Error::other(
             "/proc is mounted with hidepid, and callers could not be told apart: mount it with hidepid=0, or with \
@@ -68,28 +67,15 @@ fn restrict(reach: &Reach) -> Result<landlock::RestrictionStatus, RulesetError> 
         .scope(scopes)?
         .create()?;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let append = read | make_bitflags!(AccessFs::{WriteFile | MakeReg});
-    let sockets = make_bitflags!(AccessFs::{ReadDir | MakeSock | RemoveFile});
     let write =
         AccessFs::from_all(KNOWN) & !make_bitflags!(AccessFs::{Execute | IoctlDev | MakeChar | MakeBlock | Refer});
     let mut ruleset = ruleset;
-    for (paths, access) in [
-        (&reach.read, read),
-        (&reach.append, append),
-        (&reach.sockets, sockets),
-        (&reach.write, write),
-        (&reach.programs, read | AccessFs::Execute),
-    ] {
+    for (paths, access) in [(&reach.read, read), (&reach.write, write), (&reach.programs, read | AccessFs::Execute)] {
         ruleset = allow(ruleset, paths, access)?;
     }
-    let device = make_bitflags!(AccessFs::{ReadFile | WriteFile | IoctlDev});
-    ruleset = allow(ruleset, &[PathBuf::from(FUSE)].into(), device)?;
     ruleset = allow(ruleset, &[PathBuf::from("/dev/null")].into(), make_bitflags!(AccessFs::{ReadFile | WriteFile}))?;
     for port in &reach.connect {
         ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
-    }
-    for port in &reach.bind {
-        ruleset = ruleset.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
     }
     ruleset.restrict_self()
 }
@@ -110,6 +96,16 @@ fn allow(
     Ok(ruleset)
 }
 
+/// What this thread opens from now on can be shortened by nobody that it is given to, either (Linux 6.2). For good.
+///
+/// # Errors
+/// Where a kernel that has it refuses it.
+pub fn forbid_truncation() -> io::Result<()> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    let entered = ruleset.handle_access(AccessFs::Truncate).and_then(|it| it.create()?.restrict_self());
+    entered.map(drop).map_err(io::Error::other)
+}
+
 /// Of the kernel; None where it has none, or has it turned off.
 pub fn version() -> Option<i32> {
     probe().ok()
@@ -122,44 +118,13 @@ fn probe() -> io::Result<i32> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(answer).map_err(io::Error::other) }
 }
 
-/// Does `/proc` show a process only to who may trace it?
-pub fn hides_processes() -> bool {
-    let Ok(table) = std::fs::read_to_string("/proc/self/mounts") else { return false };
-    let mut groups: Vec<u32> = rustix::process::getgroups().unwrap_or_default().iter().map(|it| it.as_raw()).collect();
-    groups.push(rustix::process::getegid().as_raw());
-    hides_from(&table, &groups)
-}
-
-/// From a process in these groups. One of them sees all where hidepid does not go by tracing alone; where `gid=` is not
-/// shown it is root's.
-fn hides_from(table: &str, groups: &[u32]) -> bool {
-    let of_proc = |line: &&str| line.split(' ').nth(1) == Some("/proc");
-    // The last is on top.
-    let Some(line) = table.lines().rfind(of_proc) else { return false };
-    let options = line.split(' ').nth(3).unwrap_or_default();
-    let option = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
-    match option("hidepid=") {
-        None | Some("0" | "off") => false,
-        Some("4" | "ptraceable") => true,
-        Some(_) => {
-            let seeing = option("gid=").map_or(Some(0), |group| group.parse().ok());
-            !seeing.is_some_and(|group: u32| groups.contains(&group))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processes_are_hidden_from_who_is_not_in_the_group_that_sees_them() {
-        let hides = |options: &str, groups: &[u32]| hides_from(&format!("proc /proc proc {options} 0 0\n"), groups);
-        assert!(!hides("rw,nosuid", &[7]) && !hides("rw,hidepid=off", &[7]) && !hides_from("", &[7]));
-        assert!(hides("rw,hidepid=invisible", &[7]) && !hides("rw,hidepid=2", &[7, 0]));
-        assert!(hides("rw,gid=4,hidepid=noaccess", &[0]) && !hides("rw,gid=4,hidepid=noaccess", &[0, 4]));
-        assert!(hides("rw,hidepid=ptraceable", &[0]), "no group sees these");
-        let two = "proc /proc proc rw,hidepid=2 0 0\nproc /proc proc rw 0 0\n";
-        assert!(!hides_from(two, &[7]), "the one on top counts");
-    }
+/// Does `/proc` show other processes to none of this process's groups?
+pub fn is_blind() -> bool {
+    let group = match hidepid::shows() {
+        Shows::All => return false,
+        Shows::ToGroup(group) => group,
+        Shows::ToTracers => return true,
+    };
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    !groups.iter().chain([&rustix::process::getegid()]).any(|of| of.as_raw() == group)
 }

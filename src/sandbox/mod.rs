@@ -8,10 +8,12 @@
 //! gone without, and said to be.
 
 mod capabilities;
+mod hidepid;
 #[cfg(debug_assertions)]
 pub mod hostile;
 mod landlock;
 mod layer;
+mod owner;
 mod process;
 mod reach;
 mod seccomp;
@@ -26,10 +28,12 @@ use rustix::fs::{Access, AtFlags};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use thiserror::Error;
 
+pub use self::landlock::forbid_truncation;
 pub use self::layer::{Layer, State};
+pub use self::owner::{Owner, owner};
 pub use self::process::harden;
 use self::reach::Reach;
-use crate::config::{Config, MetricsListen, Source};
+use crate::config::{Config, Source};
 
 /// What the daemon's root needs of root's power, where it has it: to read what belongs to other users (stores, tokens),
 /// and to lock memory for values beyond the limit.
@@ -37,8 +41,6 @@ const KEPT: CapabilitySet = CapabilitySet::DAC_READ_SEARCH.union(CapabilitySet::
 /// What its broker needs: to mount, to look which program a caller runs, and to find the way to the mountpoint.
 const KEPT_BY_BROKER: CapabilitySet =
     CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_PTRACE).union(CapabilitySet::DAC_READ_SEARCH);
-/// Ports below belong to root.
-const FIRST_PORT_OF_ALL: u16 = 1024;
 
 /// Why the daemon does not start.
 #[derive(Debug, Error)]
@@ -93,9 +95,9 @@ pub fn layers() -> &'static [Layer] {
 
 /// What this process cannot do that it would have to with another configuration, in words: only a new one can. Empty
 /// where nothing is lacking.
-pub fn lacks(config: &Config, source: &Source, socket: Option<&Path>) -> Vec<String> {
+pub fn lacks(config: &Config, source: &Source) -> Vec<String> {
     let reach = ENTERED.get().and_then(|entered| entered.reach.as_ref());
-    reach.map_or_else(Vec::new, |reach| reach.lacks(&Reach::of(config, source, socket)))
+    reach.map_or_else(Vec::new, |reach| reach.lacks(&Reach::of(config, source)))
 }
 
 /// What to say besides of a file or folder that cannot be opened: what keeps us from it, where it is not its permissions.
@@ -116,7 +118,7 @@ pub fn why_withheld(path: &Path, error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// Where there is another thread, and where a layer that is wanted, and that the kernel has, does not hold.
-pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<(), SandboxError> {
+pub fn enter(config: &Config, source: &Source) -> Result<(), SandboxError> {
     require_one_thread()?;
     let settings = &config.sandbox;
     // What a library asks the kernel once, and must not ask in vain.
@@ -129,8 +131,7 @@ pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<
         Layer::off("no_new_privileges")
     });
     layers.push(if settings.capabilities {
-        let kept = kept(config);
-        capabilities::keep(kept).map_err(failed("capabilities"))?;
+        capabilities::keep(KEPT).map_err(failed("capabilities"))?;
         let left = rustix::thread::capabilities(None).map_err(|errno| failed("capabilities")(errno.into()))?.permitted;
         let detail =
             if left.is_empty() { "none kept".to_owned() } else { format!("kept: {}", capabilities::names(left)) };
@@ -138,7 +139,7 @@ pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<
     } else {
         Layer::off("capabilities")
     });
-    let reach = Reach::of(config, source, socket);
+    let reach = Reach::of(config, source);
     layers.push(if settings.landlock {
         for path in &reach.unreachable {
             tracing::warn!(
@@ -171,16 +172,6 @@ pub fn enter(config: &Config, source: &Source, socket: Option<&Path>) -> Result<
     Ok(())
 }
 
-fn kept(config: &Config) -> CapabilitySet {
-    let mut kept = KEPT;
-    if let Some(MetricsListen::Address(address)) = config.metrics.listen
-        && address.port() < FIRST_PORT_OF_ALL
-    {
-        kept |= CapabilitySet::NET_BIND_SERVICE;
-    }
-    kept
-}
-
 /// The version of Landlock that has all that is used of it.
 pub const LANDLOCK_KNOWN: i32 = landlock::KNOWN as i32;
 
@@ -191,7 +182,7 @@ pub fn landlock_version() -> Option<i32> {
 
 /// Would `/proc` hide from this process who asks, once nobody may be traced any more?
 pub fn proc_hides_processes() -> bool {
-    landlock::hides_processes()
+    landlock::is_blind()
 }
 
 /// Does this kernel filter system calls, and is there a list for its architecture?

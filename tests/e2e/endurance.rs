@@ -169,8 +169,8 @@ mod as_root {
                 let names = std::fs::read_dir(format!("/proc/{}/fd", daemon.child.id())).ok()?;
                 let links = names.filter_map(|name| std::fs::read_link(name.ok()?.path()).ok());
                 let sockets = links.filter(|link| link.to_string_lossy().starts_with("socket:")).count();
-                // Two of them lead to its broker.
-                (sockets <= 6).then_some(())
+                // Three of them lead to its broker.
+                (sockets <= 7).then_some(())
             });
             let held = Held::of(&place, &daemon);
             println!("after {operations} operations: {held:?}");

@@ -249,21 +249,30 @@ fn systemd_is_told_when_a_reload_begins_and_when_it_is_over() {
 fn the_audit_log_is_where_the_configuration_says_from_the_first_decision_on() {
     let (place, [one, ..]) = place();
     let log = |name: &str| fs::read_to_string(place.path().join(name)).unwrap_or_default();
-    let audit = |name: &str| format!("[audit]\nfile = {:?}\n{}", place.path().join(name), one.scope("a"));
-    let _daemon = place.mount(&audit("first"));
+    let audit =
+        |name: &str, more: &str| format!("[audit]\nfile = {:?}\n{more}\n{}", place.path().join(name), one.scope("a"));
+    let rotate = |to: &str| fs::rename(place.path().join("first"), place.path().join(to)).unwrap();
+    let _daemon = place.mount(&audit("first", ""));
     read(&place, "a/db/KEY");
     let records = log("first").lines().count();
     assert!(records > 0);
-    assert_eq!(reloaded(&place, &audit("second"))["audit"], true);
+    rotate("first.1");
+    assert_eq!(reloaded(&place, &audit("first", "stderr = true"))["audit"], true);
     read(&place, "a/db/KEY");
-    assert_eq!(log("first").lines().count(), records);
-    assert!(log("second").contains("a/db/KEY"));
+    assert_eq!(log("first.1").lines().count(), records);
+    assert!(log("first").contains("a/db/KEY") && place.log().contains(r#""path":"a/db/KEY""#), "{}", place.log());
     // As after logrotate has moved it, also where the configuration is wrong.
-    fs::rename(place.path().join("second"), place.path().join("second.1")).unwrap();
+    rotate("first.2");
     place.configure("unknown = 1\n");
     reload(&place);
     read(&place, "a/db/KEY");
-    eventually("it is written anew", || log("second").contains("a/db/KEY").then_some(()));
+    eventually("it is written anew", || log("first").contains("a/db/KEY").then_some(()));
+    // Another file is another daemon's: this one can open no other.
+    place.configure(&audit("second", ""));
+    let (status, answer) = reload(&place);
+    assert_eq!((status, &answer["outcome"]), (Some(78), &Value::from("needs-restart")), "{answer}");
+    read(&place, "a/db/KEY");
+    assert!(!place.path().join("second").exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::put::put;
 use super::sink::{Entry, Sink};
+use crate::broker;
 
 /// How often the path is compared with the file that is open.
 const LOOK: Duration = Duration::from_secs(1);
@@ -85,14 +86,27 @@ impl Sink for FileSink {
     }
 }
 
+/// Opens the file, to be added to, and says whether it ends in a part of a line.
+///
+/// # Errors
+/// Where it cannot be opened, or is a symbolic link.
+pub fn open(path: &Path) -> io::Result<(File, bool)> {
+    // Not blocking: a FIFO that nobody reads must not hold us.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    let torn = metadata.is_file() && metadata.len() > 0 && last_byte(path, metadata.len()).is_ok_and(|b| b != b'\n');
+    Ok((file, torn))
+}
+
 impl Open {
+    /// In its sandbox the daemon may write nowhere, and has its broker open the log.
     fn at(path: &Path) -> io::Result<Self> {
-        // Not blocking: a FIFO that nobody reads must not hold us.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+        let (file, torn) = match broker::installed() {
+            Some(broker) => broker.open_log()?,
+            None => open(path)?,
+        };
         let metadata = file.metadata()?;
-        let torn =
-            metadata.is_file() && metadata.len() > 0 && last_byte(path, metadata.len()).is_ok_and(|b| b != b'\n');
         Ok(Self { file, device: metadata.dev(), inode: metadata.ino(), torn })
     }
 

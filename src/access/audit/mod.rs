@@ -26,6 +26,7 @@ mod stderr;
 mod test_sinks;
 mod writer;
 
+pub use file::open as open_file;
 pub use log::{AuditError, AuditLog};
 pub use outlet::SinkReport;
 pub use record::{Action, Cache, Outcome, Record, text};

@@ -35,7 +35,7 @@ use std::path::PathBuf;
 use self::section::Section;
 use super::diagnostic::Diagnostic;
 use super::keys;
-use super::settings::{Config, ControlSettings, MetricsListen, RootPolicy, Scope, ScopeName};
+use super::settings::{Config, ControlSettings, RootPolicy, Scope, ScopeName};
 use super::written::{Item, Table, Value};
 
 /// The longest path of a Unix socket, in bytes: `sun_path` less its NUL.
@@ -82,23 +82,6 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let sandbox = Section::new("[sandbox]", sandbox_table, &[keys::SANDBOX], &problems);
     let sandbox_settings = sandbox::read(&sandbox);
     sandbox.reject_unknown();
-    if sandbox_settings.landlock {
-        const SOCKETS: &str = "remove every file there, and below";
-        if let Some(file) = &audit_settings.file {
-            sandbox::judge_folder(
-                &audit,
-                "file",
-                file,
-                "make files there and below, and overwrite those that it can open",
-            );
-        }
-        if let Some(socket) = &socket {
-            sandbox::judge_folder(&control, "socket", socket, SOCKETS);
-        }
-        if let Some(MetricsListen::Socket(socket)) = &metrics_settings.listen {
-            sandbox::judge_folder(&metrics, "listen", socket, SOCKETS);
-        }
-    }
 
     let scopes = root.table("scopes", "[scopes.NAME]").unwrap_or(&nothing);
     let mut judged: BTreeMap<ScopeName, Scope> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! `[sandbox]`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::section::Section;
 use crate::config::diagnostic::Diagnostic;
@@ -37,28 +37,6 @@ pub fn read(section: &Section<'_>) -> SandboxSettings {
     settings
 }
 
-/// Warns of a file or socket right in a folder that is not its own: the rules of the kernel are for the folder, with all
-/// that is below. `what` the daemon may do there.
-pub fn judge_folder(section: &Section<'_>, key: &'static str, path: &Path, what: &str) {
-    let (Some(folder), Some(item)) = (path.parent(), section.get(key)) else { return };
-    if is_shared(folder, std::env::var_os("HOME").map(PathBuf::from).as_deref()) {
-        section.add(
-            Diagnostic::warning(format!("{} is right in {}", section.name(key), folder.display()))
-                .at(item.place.clone())
-                .label(format!("whoever takes over the daemon may {what}"))
-                .help("give it a folder of its own below that one"),
-        );
-    }
-}
-
-fn is_shared(folder: &Path, home: Option<&Path>) -> bool {
-    const SHARED: &[&str] =
-        &["/", "/etc", "/home", "/root", "/run", "/tmp", "/var", "/var/log", "/var/run", "/var/tmp"];
-    SHARED.iter().any(|shared| folder == Path::new(shared))
-        || folder.parent() == Some(Path::new("/home"))
-        || home == Some(folder)
-}
-
 fn paths(section: &Section<'_>, key: &'static str) -> Vec<PathBuf> {
     let absolute = |(text, item): (&str, &Item)| {
         if text.starts_with('/') {
@@ -88,20 +66,4 @@ fn ports(section: &Section<'_>) -> Vec<u16> {
         }
     };
     elements.iter().filter_map(port).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_of_all_and_homes_are_shared_and_others_are_not() {
-        let is = |folder: &str| is_shared(Path::new(folder), Some(Path::new("/srv/me")));
-        for shared in ["/", "/var/log", "/run", "/root", "/home/somebody", "/srv/me"] {
-            assert!(is(shared), "{shared}");
-        }
-        for own in ["/var/log/hushfs", "/run/hushfs", "/home/somebody/log", "/srv/me/log"] {
-            assert!(!is(own), "{own}");
-        }
-    }
 }

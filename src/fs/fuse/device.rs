@@ -8,9 +8,18 @@ use rustix::io::Errno;
 use rustix::ioctl::{self, Updater, opcode};
 
 use super::wire::{self, Notice};
+use crate::broker;
 
 /// `FUSE_DEV_IOC_CLONE`: has a new descriptor of `/dev/fuse` serve the mount of another.
 const CLONE: ioctl::Opcode = opcode::read::<u32>(229, 0);
+
+/// One that serves nothing yet.
+///
+/// # Errors
+/// Where it is not there, or for others.
+pub fn open() -> io::Result<OwnedFd> {
+    Ok(std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse")?.into())
+}
 
 /// One descriptor. A request must be answered through the one that it was read from.
 #[derive(Debug)]
@@ -35,11 +44,14 @@ impl Device {
 
     /// Another descriptor of the same mount, with a queue of its own for what it reads.
     pub fn again(&self) -> io::Result<Self> {
-        let new = std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse")?;
+        let new = match broker::installed() {
+            Some(broker) => broker.open_device()?,
+            None => open()?,
+        };
         let mut of = u32::try_from(self.descriptor.as_raw_fd()).map_err(io::Error::other)?;
         // SAFETY: this call reads a descriptor's number from the u32 that it is given, and writes nothing.
         unsafe { ioctl::ioctl(&new, Updater::<CLONE, u32>::new(&mut of)) }?;
-        Ok(Self::new(new.into()))
+        Ok(Self::new(new))
     }
 
     /// The same descriptor once more, to be kept.

@@ -23,5 +23,6 @@ mod session;
 mod wire;
 
 pub use agreed::Agreed;
+pub use device::open as open_device;
 pub use pulse::{Look, Pulse};
 pub use session::{Beginning, Session, send_again, start};

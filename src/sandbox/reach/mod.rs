@@ -16,25 +16,19 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, MetricsListen, Source};
+use crate::config::{Config, Source};
 
 /// Canonical paths and port numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reach {
     /// Read, with all that is below.
     pub read: BTreeSet<PathBuf>,
-    /// Files are made and written there, read, and not shortened or removed: audit logs.
-    pub append: BTreeSet<PathBuf>,
-    /// Sockets are made and removed there.
-    pub sockets: BTreeSet<PathBuf>,
     /// All is done there that can be done to files and folders.
     pub write: BTreeSet<PathBuf>,
     /// Programs, and folders of programs, that are started. None: none is started at all.
     pub programs: BTreeSet<PathBuf>,
     /// Ports of TCP that are connected to.
     pub connect: BTreeSet<u16>,
-    /// Ports of TCP that are listened on.
-    pub bind: BTreeSet<u16>,
     /// What `programs` is made of: files that are started, by the paths that name them.
     started: BTreeSet<PathBuf>,
     /// What is not there, and nothing above it either but the root directory: it cannot be reached once it is made.
@@ -42,8 +36,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// What a daemon with this configuration reaches. `socket`: its control socket.
-    pub fn of(config: &Config, source: &Source, socket: Option<&Path>) -> Self {
+    /// What a daemon with this configuration reaches. Not its audit log and its sockets: its broker opens and removes them.
+    pub fn of(config: &Config, source: &Source) -> Self {
         let mut reach = Self::default();
         system::add(&mut reach);
         match source {
@@ -56,17 +50,6 @@ impl Reach {
         }
         for identity in &config.identities {
             providers::add_identity(&mut reach, &identity.acts_as);
-        }
-        if let Some(file) = &config.audit.file {
-            reach.log(file);
-        }
-        if let Some(socket) = socket {
-            reach.socket(socket);
-        }
-        match &config.metrics.listen {
-            Some(MetricsListen::Socket(socket)) => reach.socket(socket),
-            Some(MetricsListen::Address(address)) => drop(reach.bind.insert(address.port())),
-            None => {}
         }
         let settings = &config.sandbox;
         settings.read.iter().for_each(|path| reach.folder(path));
@@ -88,9 +71,7 @@ impl Reach {
             let missing = wanted.iter().filter(|path| !had.iter().any(|folders| below(folders, path)));
             lacking.extend(missing.map(|path| format!("{what} {}", path.display())));
         };
-        paths(&other.read, &[&self.read, &self.append, &self.write], "read");
-        paths(&other.append, &[&self.append, &self.write], "write to");
-        paths(&other.sockets, &[&self.sockets, &self.write], "make a socket in");
+        paths(&other.read, &[&self.read, &self.write], "read");
         paths(&other.write, &[&self.write], "write to");
         paths(&other.programs, &[&self.programs], "start");
         let ports = other.connect.difference(&self.connect).map(|port| format!("connect to port {port}"));
@@ -158,22 +139,6 @@ impl Reach {
         match existing(program) {
             Some(folder) => drop(self.programs.insert(folder)),
             None => drop(self.unreachable.insert(program.to_owned())),
-        }
-    }
-
-    /// A log is rotated, and made anew in its folder. What is no file, such as a pipe, is written to as it is.
-    fn log(&mut self, file: &Path) {
-        let is_other = file.metadata().is_ok_and(|found| !found.is_file());
-        match if is_other { file.canonicalize().ok() } else { file.parent().and_then(existing) } {
-            Some(found) => drop(self.append.insert(found)),
-            None => drop(self.unreachable.insert(file.to_owned())),
-        }
-    }
-
-    fn socket(&mut self, socket: &Path) {
-        match socket.parent().and_then(existing) {
-            Some(folder) => drop(self.sockets.insert(folder)),
-            None => drop(self.unreachable.insert(socket.to_owned())),
         }
     }
 

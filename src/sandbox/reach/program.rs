@@ -30,8 +30,7 @@ pub fn settle(reach: &mut Reach) {
 
 /// Is something there, or above, or below it, that the daemon may write?
 fn is_written(reach: &Reach, folder: &Path) -> bool {
-    let mut written = reach.write.iter().chain(&reach.append);
-    written.any(|written| written.starts_with(folder) || folder.starts_with(written))
+    reach.write.iter().any(|written| written.starts_with(folder) || folder.starts_with(written))
 }
 
 /// What a script is run by.
@@ -56,7 +55,7 @@ mod tests {
         std::fs::write(&program, "#! /bin/sh -e\n").unwrap();
         let shell = Path::new("/bin/sh").canonicalize().unwrap();
         for written in [base.join("bin/log"), base.join("bin"), base.clone()] {
-            let mut reach = Reach { append: [written].into(), ..Reach::default() };
+            let mut reach = Reach { write: [written].into(), ..Reach::default() };
             reach.program(&program);
             settle(&mut reach);
             assert_eq!(reach.programs, [program.clone(), shell.clone()].into());

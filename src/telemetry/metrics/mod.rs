@@ -19,6 +19,7 @@ use std::time::SystemTime;
 use self::family::Family;
 use crate::fs::Serving;
 
+pub use listener::Bound;
 pub use server::{Server, start};
 
 /// What the metrics are of.

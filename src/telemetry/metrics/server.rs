@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::Subject;
 use super::family::{self, Format};
-use super::listener::{Listener, Stream};
-use crate::config::MetricsListen;
+use super::listener::{Bound, Listener, Stream};
+use crate::control::socket::SocketFile;
 
 /// Clients served at a time. Whoever comes then takes the place of the one that has been there longest.
 const CLIENTS: usize = 8;
@@ -30,31 +29,23 @@ const LONGEST: usize = 8192;
 /// Metrics are answered until this is dropped, and a socket is then gone.
 pub struct Server {
     serving: JoinHandle<()>,
-    socket: Option<PathBuf>,
+    /// Goes with this, and not where the task ends: the process may be gone before that does.
+    _socket: Option<SocketFile>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.serving.abort();
-        // Here, and not where the task ends: the process may be gone before that does.
-        if let Some(path) = &self.socket {
-            // It may be gone already, with its directory.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
-/// Binds and answers. To be called within a tokio runtime.
+/// Answers. To be called within a tokio runtime.
 ///
 /// # Errors
-/// Where the path or the port is taken, or may not be used.
-pub fn start(at: &MetricsListen, subject: Subject) -> io::Result<Server> {
-    let listener = Listener::bind(at)?;
-    let socket = match at {
-        MetricsListen::Socket(path) => Some(path.clone()),
-        MetricsListen::Address(_) => None,
-    };
-    Ok(Server { serving: tokio::spawn(serve(listener, Arc::new(subject))), socket })
+/// Where the runtime cannot wait for it.
+pub fn start(bound: Bound, subject: Subject) -> io::Result<Server> {
+    let (listener, socket) = Listener::of(bound)?;
+    Ok(Server { serving: tokio::spawn(serve(listener, Arc::new(subject))), _socket: socket })
 }
 
 async fn serve(listener: Listener, subject: Arc<Subject>) {
