@@ -19,6 +19,7 @@ confdir = $(DESTDIR)/etc/hushfs
 unitdir = $(DESTDIR)$(PREFIX)/lib/systemd/system
 userunitdir = $(DESTDIR)$(PREFIX)/lib/systemd/user
 tmpfilesdir = $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+sysusersdir = $(DESTDIR)$(PREFIX)/lib/sysusers.d
 examplesdir = $(DESTDIR)$(PREFIX)/share/doc/hushfs/examples
 target = $(or $(CARGO_TARGET_DIR),target)
 release = $(target)/release/hushfs
@@ -90,6 +91,7 @@ install-units: ## of that only what needs no building: configuration, systemd's 
 	install -d -m 0755 $(confdir) $(confdir)/conf.d
 	test -e $(confdir)/hushfs.toml || install -m 0640 systemd/hushfs.toml $(confdir)/hushfs.toml
 	install -D -m 0644 systemd/tmpfiles.conf $(tmpfilesdir)/hushfs.conf
+	install -D -m 0644 systemd/sysusers.conf $(sysusersdir)/hushfs.conf
 	install -d -m 0755 $(unitdir) $(userunitdir) $(examplesdir)
 	install -m 0644 systemd/hushfs.service systemd/hushfs-guard.service $(unitdir)
 	install -m 0644 systemd/user/hushfs.service $(userunitdir)

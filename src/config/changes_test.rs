@@ -114,12 +114,12 @@ fn what_a_mount_that_lives_cannot_change_is_named_with_what_it_is() {
         folder.path(),
         &format!(
             "mountpoint = \"/elsewhere\"\nallow_other = true\nevents = true\n[control]\nsocket = \"/run/h.sock\"\n\
-             [audit]\nfile = \"/var/log/h.log\"\n{a}"
+             [audit]\nfile = \"/var/log/h.log\"\n[sandbox]\nuser = \"other\"\n{a}"
         ),
     );
     assert!(fixed(&before, &before).is_empty());
     let named = fixed(&before, &after).join("\n");
-    assert_eq!(named.lines().count(), 5, "{named}");
+    assert_eq!(named.lines().count(), 6, "{named}");
     assert!(named.contains("`mountpoint` is /secrets and was to be /elsewhere"), "{named}");
-    assert!(named.contains("`file` is nowhere and was to be /var/log/h.log"), "{named}");
+    assert!(named.contains("`file` is nowhere and was to be /var/log/h.log") && named.contains("[sandbox]"), "{named}");
 }

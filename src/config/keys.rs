@@ -27,7 +27,7 @@ pub const METRICS: &[&str] = &["listen", "names"];
 
 /// In `[sandbox]`.
 pub const SANDBOX: &[&str] =
-    &["capabilities", "no_new_privileges", "landlock", "seccomp", "read", "write", "programs", "connect"];
+    &["user", "capabilities", "no_new_privileges", "landlock", "seccomp", "read", "write", "programs", "connect"];
 
 /// In a `[[grant]]`.
 pub const GRANT: &[&str] = &["principals", "actions", "resources", "effect"];

@@ -129,10 +129,22 @@ impl fmt::Display for MetricsListen {
     }
 }
 
+/// Whom root's daemon becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnUser {
+    /// Nobody: it stays root.
+    No,
+    /// The user `hushfs`, where that can be.
+    Usual,
+    /// This user, or it does not start.
+    Named(String),
+}
+
 /// What the daemon gives up once it has started: a flag for each layer, and what is let through besides what the rest of
 /// the configuration names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxSettings {
+    pub user: OwnUser,
     pub capabilities: bool,
     pub no_new_privileges: bool,
     pub landlock: bool,
@@ -150,6 +162,7 @@ pub struct SandboxSettings {
 impl Default for SandboxSettings {
     fn default() -> Self {
         Self {
+            user: OwnUser::Usual,
             capabilities: true,
             no_new_privileges: true,
             landlock: true,

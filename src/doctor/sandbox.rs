@@ -1,18 +1,31 @@
 //! Does the kernel have what the daemon confines itself with?
 
-use super::finding::Finding;
-use crate::config::Config;
+use super::finding::{Finding, Verdict};
+use crate::config::{Config, OwnUser};
 use crate::sandbox;
 
 const NAME: &str = "sandbox";
 
 pub fn check(config: &Config) -> Vec<Finding> {
-    judge(config, sandbox::landlock_version(), sandbox::has_seccomp())
+    let mut findings = judge(config, sandbox::landlock_version(), sandbox::has_seccomp());
+    if super::is_root()
+        && let Some(why) = sandbox::obstacle_to_user(&config.sandbox.user)
+    {
+        let is_ok = |finding: &Finding| finding.verdict == Verdict::Ok;
+        findings.retain(|finding| !is_ok(finding));
+        findings.push(match config.sandbox.user {
+            OwnUser::Named(_) => Finding::problem(NAME, why).why("the daemon does not start"),
+            OwnUser::Usual | OwnUser::No => Finding::note(NAME, format!("the daemon stays root: {why}"))
+                .why("whoever takes over the daemon can have systemd, Docker and others do as root tells them"),
+        });
+    }
+    findings
 }
 
 fn judge(config: &Config, landlock: Option<i32>, has_seccomp: bool) -> Vec<Finding> {
     let settings = &config.sandbox;
     let layers = [
+        ("user", settings.user != OwnUser::No),
         ("capabilities", settings.capabilities),
         ("no_new_privileges", settings.no_new_privileges),
         ("landlock", settings.landlock),
@@ -55,7 +68,6 @@ fn judge(config: &Config, landlock: Option<i32>, has_seccomp: bool) -> Vec<Findi
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::Verdict;
     use super::*;
     use crate::config::{Source, load};
 

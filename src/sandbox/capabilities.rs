@@ -31,7 +31,15 @@ pub fn keep(kept: CapabilitySet) -> io::Result<()> {
         Ok(()) | Err(Errno::INVAL) => {}
         Err(errno) => return Err(errno.into()),
     }
-    let kept = now.permitted.intersection(kept);
+    hold(kept)
+}
+
+/// As [`keep`], but what a program that is started may have stays what it was.
+///
+/// # Errors
+/// As [`keep`].
+pub fn hold(kept: CapabilitySet) -> io::Result<()> {
+    let kept = capabilities(None)?.permitted.intersection(kept);
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     Ok(set_capabilities(None, sets)?)
 }

@@ -69,6 +69,7 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         "start a program" => std::process::Command::new(what).status().map(drop),
         "connect" => TcpStream::connect((Ipv4Addr::LOCALHOST, what.parse().map_err(io::Error::other)?)).map(drop),
         "listen" => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map(drop),
+        "connect to a path" => UnixStream::connect(what).map(drop),
         "connect without a path" => UnixStream::connect_addr(&SocketAddr::from_abstract_name(what)?).map(drop),
         "make memory that is written and run" => {
             let all = i64::from(libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC);
@@ -96,6 +97,7 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         "see another's limits" => call(libc::SYS_prlimit64, [parent, i64::from(libc::RLIMIT_NOFILE), 0, memory, 0, 0]),
         "have the kernel signal" => call(libc::SYS_fcntl, [0, i64::from(libc::F_SETOWN), parent, 0, 0, 0]),
         "become another user" => call(libc::SYS_setuid, [65_533, 0, 0, 0, 0, 0]),
+        "become root" => call(libc::SYS_setresuid, [0, 0, 0, 0, 0, 0]),
         "take all capabilities" => {
             let mut sets = rustix::thread::capabilities(None)?;
             sets.permitted = rustix::thread::CapabilitySet::SYS_ADMIN | sets.permitted;

@@ -86,9 +86,9 @@ fn allow(
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, RulesetError> {
     for path in paths {
-        // Gone since: then there is nothing to reach.
-        let Ok(descriptor) = PathFd::new(path) else { continue };
-        let access = if path.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
+        // Gone since, or not for this user: then there is nothing to reach.
+        let (Ok(found), Ok(descriptor)) = (path.metadata(), PathFd::new(path)) else { continue };
+        let access = if found.is_dir() { access } else { access & AccessFs::from_file(KNOWN) };
         if !access.is_empty() {
             ruleset = ruleset.add_rule(PathBeneath::new(descriptor, access))?;
         }

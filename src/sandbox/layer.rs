@@ -20,6 +20,10 @@ pub enum State {
     Partial,
     /// The kernel cannot do it.
     Unavailable,
+    /// This host has not what it needs.
+    Missing,
+    /// There is nothing that it could take away.
+    Unneeded,
     /// A setting says so.
     Off,
 }
@@ -41,6 +45,8 @@ impl State {
             Self::On => "on",
             Self::Partial => "in part",
             Self::Unavailable => "not in this kernel",
+            Self::Missing => "NOT ON",
+            Self::Unneeded => "not needed",
             Self::Off => "OFF",
         }
     }

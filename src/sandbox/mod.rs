@@ -8,6 +8,7 @@
 //! gone without, and said to be.
 
 mod capabilities;
+mod foreign;
 mod hidepid;
 #[cfg(debug_assertions)]
 pub mod hostile;
@@ -18,6 +19,7 @@ mod process;
 mod reach;
 mod seccomp;
 mod system_calls;
+mod user;
 
 use std::io;
 use std::path::Path;
@@ -33,6 +35,7 @@ pub use self::layer::{Layer, State};
 pub use self::owner::{Owner, owner};
 pub use self::process::harden;
 use self::reach::Reach;
+pub use self::user::obstacle as obstacle_to_user;
 use crate::config::{Config, Source};
 
 /// What the daemon's root needs of root's power, where it has it: to read what belongs to other users (stores, tokens),
@@ -130,6 +133,12 @@ pub fn enter(config: &Config, source: &Source) -> Result<(), SandboxError> {
     } else {
         Layer::off("no_new_privileges")
     });
+    let reach = Reach::of(config, source);
+    let user = user::enter(&settings.user, &reach).map_err(failed(user::NAME))?;
+    let is_another = user.state == State::On;
+    layers.push(user);
+    // To look up a user is a library's affair, which may have started one.
+    require_one_thread()?;
     layers.push(if settings.capabilities {
         capabilities::keep(KEPT).map_err(failed("capabilities"))?;
         let left = rustix::thread::capabilities(None).map_err(|errno| failed("capabilities")(errno.into()))?.permitted;
@@ -137,9 +146,12 @@ pub fn enter(config: &Config, source: &Source) -> Result<(), SandboxError> {
             if left.is_empty() { "none kept".to_owned() } else { format!("kept: {}", capabilities::names(left)) };
         Layer::on("capabilities", detail)
     } else {
+        if is_another {
+            // By it the kernel takes them from everybody who does not ask for them.
+            capabilities::hold(KEPT).map_err(failed(user::NAME))?;
+        }
         Layer::off("capabilities")
     });
-    let reach = Reach::of(config, source);
     layers.push(if settings.landlock {
         for path in &reach.unreachable {
             tracing::warn!(
@@ -159,8 +171,8 @@ pub fn enter(config: &Config, source: &Source) -> Result<(), SandboxError> {
     });
     for layer in &layers {
         match layer.state {
-            State::On => {}
-            State::Partial | State::Unavailable | State::Off => {
+            State::On | State::Unneeded => {}
+            State::Partial | State::Unavailable | State::Missing | State::Off => {
                 tracing::warn!("sandbox: {} is {}: {}", layer.name, layer.state.as_str(), layer.detail);
             }
         }

@@ -8,11 +8,20 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 ///
 /// Where the kernel refuses what every kernel allows; the daemon must then not start.
 pub fn harden() -> std::io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    hide()?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     raise(Resource::Memlock);
     raise(Resource::Nofile);
     Ok(())
+}
+
+/// No debugger of the same user, and no core dump. To be called again once the process has become another user: the kernel
+/// makes it then what `fs.suid_dumpable` says.
+///
+/// # Errors
+/// As [`harden`].
+pub fn hide() -> std::io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// To the most that is allowed. It can only fail to raise; `hushfs status` shows what could not be locked.

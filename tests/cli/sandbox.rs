@@ -9,5 +9,7 @@ goldens! {
     a_sandbox_with_a_path_that_is_no_list: "[sandbox]\nprograms = \"/opt/bin\"\n";
     a_sandbox_with_a_port_that_is_none: "[sandbox]\nconnect = [0, 8443, 65536]\n";
     a_sandbox_with_a_port_as_text: "[sandbox]\nconnect = [\"8443\"]\n";
+    a_sandbox_user_that_is_a_number: "[sandbox]\nuser = 998\n";
+    a_sandbox_user_without_a_name: "[sandbox]\nuser = \"\"\n";
     a_sandbox_key_that_is_unknown: "[sandbox]\nselinux = true\n";
 }

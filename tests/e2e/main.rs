@@ -22,6 +22,7 @@ mod as_root {
     mod kubernetes_identities;
     mod left_in_memory;
     mod locked_memory;
+    mod own_user;
     mod package;
     pub mod permissions;
     mod posix;

@@ -227,6 +227,7 @@ fn systemd_is_told_when_a_reload_begins_and_when_it_is_over() {
     let _daemon = place.mount(&one.scope("a"));
     fs::remove_file(&socket).unwrap();
     let notify = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let mut message = [0; 512];
     let mut next = || {
         let length = notify.recv(&mut message).unwrap();

@@ -17,7 +17,8 @@ const NO_NEW_PRIVILEGES: &str = "no_new_privileges";
 const CAPABILITIES: &str = "capabilities";
 const LANDLOCK: &str = "landlock";
 const SECCOMP: &str = "seccomp";
-const ALL: [&str; 4] = [NO_NEW_PRIVILEGES, CAPABILITIES, LANDLOCK, SECCOMP];
+const USER: &str = "user";
+const ALL: [&str; 5] = [NO_NEW_PRIVILEGES, USER, CAPABILITIES, LANDLOCK, SECCOMP];
 
 /// What an attempt is made on.
 #[derive(Clone, Copy)]
@@ -38,9 +39,14 @@ enum On {
     Own,
     /// The audit log.
     Log,
+    /// A file of root's, in a folder of root's.
+    OfRoot,
+    /// A socket on which root listens, with this mode.
+    OfRootAt(u32),
 }
 
-/// An attempt, and each layer that is enough to keep it from success. Not as root, an attempt that fails anyway is left out.
+/// An attempt, and each layer that is enough to keep it from success. Not as root, an attempt that fails anyway is left out,
+/// and `user` takes nothing away.
 const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
     ("read", On::Stranger, &[LANDLOCK], false),
     ("write", On::New, &[LANDLOCK], false),
@@ -56,28 +62,34 @@ const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
     ("connect", On::Port, &[LANDLOCK], false),
     ("listen", On::Nothing, &[LANDLOCK], false),
     ("connect without a path", On::Socket, &[LANDLOCK], false),
-    ("signal", On::Nothing, &[LANDLOCK, SECCOMP], true),
-    ("see another's limits", On::Nothing, &[SECCOMP], true),
+    ("signal", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
+    ("see another's limits", On::Nothing, &[USER, SECCOMP], true),
     ("have the kernel signal", On::Nothing, &[SECCOMP], false),
-    ("trace", On::Nothing, &[LANDLOCK, SECCOMP], true),
-    ("read another's memory", On::Nothing, &[LANDLOCK, SECCOMP], true),
-    ("open another's memory", On::Nothing, &[LANDLOCK], true),
+    ("trace", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
+    ("read another's memory", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
+    ("open another's memory", On::Nothing, &[USER, LANDLOCK], true),
     ("make memory that is written and run", On::Nothing, &[SECCOMP], false),
     ("make a user namespace", On::Nothing, &[SECCOMP], false),
     ("make a ring", On::Nothing, &[SECCOMP], false),
     ("look into a keyring", On::Nothing, &[SECCOMP], false),
     ("watch performance", On::Nothing, &[SECCOMP], false),
-    ("make a program of another user's", On::Stranger, &[SECCOMP], true),
-    ("mount", On::Folder, &[CAPABILITIES, SECCOMP, LANDLOCK], true),
-    ("unmount", On::Folder, &[CAPABILITIES, SECCOMP], true),
-    ("open a file system", On::Nothing, &[CAPABILITIES, SECCOMP], true),
+    ("make a program of another user's", On::Stranger, &[USER, SECCOMP], true),
+    ("mount", On::Folder, &[USER, CAPABILITIES, SECCOMP, LANDLOCK], true),
+    ("unmount", On::Folder, &[USER, CAPABILITIES, SECCOMP], true),
+    ("open a file system", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
     ("load a module", On::Nothing, &[SECCOMP], true),
     ("load a kernel", On::Nothing, &[SECCOMP], true),
-    ("make namespaces", On::Nothing, &[CAPABILITIES, SECCOMP], true),
-    ("become another user", On::Nothing, &[CAPABILITIES, SECCOMP], true),
-    ("take all capabilities", On::Nothing, &[CAPABILITIES, SECCOMP], true),
-    ("open a packet socket", On::Nothing, &[CAPABILITIES, SECCOMP], true),
-    ("give a file away", On::Stranger, &[CAPABILITIES, SECCOMP], true),
+    ("make namespaces", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
+    ("connect to a path", On::OfRootAt(0o600), &[USER], true),
+    ("connect to a path", On::OfRootAt(0o660), &[USER], true),
+    ("write", On::OfRoot, &[USER, LANDLOCK], true),
+    ("shorten", On::OfRoot, &[USER, LANDLOCK], true),
+    ("remove", On::OfRoot, &[USER, LANDLOCK], true),
+    ("become root", On::Nothing, &[USER, SECCOMP], true),
+    ("become another user", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
+    ("take all capabilities", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
+    ("open a packet socket", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
+    ("give a file away", On::Stranger, &[USER, CAPABILITIES, SECCOMP], true),
 ];
 
 /// Those that only the sandbox keeps from it say so with one of these.
@@ -94,6 +106,15 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
     let socket = format!("hushfs-hostile-{}-{is_root}", std::process::id());
     let _socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&socket).unwrap()).unwrap();
     fs::create_dir(place.path().join("log")).unwrap();
+    let of_root = place.path().join("root");
+    fs::create_dir(&of_root).unwrap();
+    let listening = |mode: u32| {
+        let path = of_root.join(format!("{mode:o}"));
+        let listener = UnixListener::bind(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        listener
+    };
+    let _listening = [0o600, 0o660].map(listening);
     for folder in [&store.path, &place.path().join("log")] {
         open_folder(folder);
     }
@@ -108,6 +129,7 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
                 fs::write(path, "x").unwrap();
                 open(path);
             }
+            fs::write(of_root.join("file"), "x").unwrap();
             let what = match on {
                 On::Nothing => String::new(),
                 On::Stranger => shown(&stranger),
@@ -118,6 +140,8 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
                 On::Socket => socket.clone(),
                 On::Own => shown(&place.path().join("store/b")),
                 On::Log => shown(&place.path().join("log/audit.log")),
+                On::OfRoot => shown(&of_root.join("file")),
+                On::OfRootAt(mode) => shown(&of_root.join(format!("{mode:o}"))),
             };
             let layers: String = ALL.iter().map(|it| format!("{it} = {}\n", on_layers.contains(it))).collect();
             let file = place.configure(&format!(
@@ -173,10 +197,15 @@ fn status_shows_what_holds_and_the_kernel_says_so_too() {
     let layers = place.status()["sandbox"].as_array().unwrap().clone();
     let names: Vec<_> = layers.iter().map(|layer| layer["name"].as_str().unwrap()).collect();
     assert_eq!(names, ALL);
-    assert!(layers.iter().all(|layer| layer["state"] == "on"), "{layers:?}");
+    let is_root = rustix::process::geteuid().is_root();
+    for layer in &layers {
+        let expected = if layer["name"] == USER && !is_root { "unneeded" } else { "on" };
+        assert_eq!(layer["state"], expected, "{layer}");
+    }
     let text = String::from_utf8(place.run(&["status"]).stdout).unwrap();
     for name in ALL {
-        assert!(text.contains(&format!("sandbox: {name} on")), "{text}");
+        let state = if name == USER && !is_root { "not needed" } else { "on" };
+        assert!(text.contains(&format!("sandbox: {name} {state}")), "{text}");
     }
     // In every thread, for each has its own.
     for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap() {
@@ -184,6 +213,13 @@ fn status_shows_what_holds_and_the_kernel_says_so_too() {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
         assert_eq!((field("NoNewPrivs:"), field("Seccomp:")), ("1".to_owned(), "2".to_owned()));
         assert!(field("Seccomp_filters:").parse::<u32>().unwrap() >= 2, "{status}");
+        if is_root {
+            // Real, effective, saved and that of files.
+            let own = nix::unistd::User::from_name("hushfs").unwrap().expect("tests/setup/sandbox has made it");
+            assert_eq!(field("Uid:").split_whitespace().collect::<Vec<_>>(), [own.uid.to_string().as_str(); 4]);
+            assert_eq!(field("Gid:").split_whitespace().collect::<Vec<_>>(), [own.gid.to_string().as_str(); 4]);
+            assert_eq!(field("Groups:"), "");
+        }
         let kept = u64::from_str_radix(&field("CapPrm:"), 16).unwrap();
         // dac_read_search and ipc_lock.
         assert_eq!(kept & !(1 << 2 | 1 << 14), 0, "{status}");
@@ -194,12 +230,17 @@ fn status_shows_what_holds_and_the_kernel_says_so_too() {
 
 #[test]
 fn a_layer_is_off_only_where_a_setting_says_so_and_is_then_shown_and_logged() {
-    for name in [CAPABILITIES, LANDLOCK, SECCOMP] {
+    let is_root = rustix::process::geteuid().is_root();
+    for name in [USER, CAPABILITIES, LANDLOCK, SECCOMP] {
         let place = Place::new();
         let store = PlainStore::new(place.path(), "store");
         let _daemon = place.mount(&format!("[sandbox]\n{name} = false\n{}", store.scope("prod")));
         for layer in place.status()["sandbox"].as_array().unwrap() {
-            let expected = if layer["name"] == name { "off" } else { "on" };
+            let expected = match layer["name"].as_str() {
+                Some(is) if is == name => "off",
+                Some(USER) if !is_root => "unneeded",
+                _ => "on",
+            };
             assert_eq!(layer["state"], expected, "{layer}");
         }
         assert!(place.log().contains(&format!("sandbox: {name} is OFF")), "{}", place.log());
@@ -363,12 +404,20 @@ pub mod as_root {
         let place = Place::new();
         private_mounts(&place, NOBODY);
         let store = PlainStore::new(place.path(), "store");
-        // Its group sees them, and that needs no right to trace.
-        mount_proc("hidepid=invisible");
-        let daemon = place.mount(&store.scope("prod"));
-        let layers = place.status()["sandbox"].as_array().unwrap().clone();
-        assert!(layers.iter().all(|layer| layer["state"] == "on"), "{layers:?}");
-        assert_eq!(daemon.stop().code(), Some(0));
+        // A group sees them, and that needs no right to trace. Where it is root's the daemon stays root for it.
+        for (options, user, groups) in [("hidepid=invisible", "missing", "0"), ("hidepid=invisible,gid=4", "on", "4")] {
+            mount_proc(options);
+            let daemon = place.mount(&store.scope("prod"));
+            for layer in place.status()["sandbox"].as_array().unwrap() {
+                let expected = if layer["name"] == USER { user } else { "on" };
+                assert_eq!(layer["state"], expected, "{options}: {layer}");
+            }
+            let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+            let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+            let is_in = if user == "on" { of("Groups:") } else { of("Gid:") };
+            assert_eq!(is_in.split_whitespace().next(), Some(groups), "{status}");
+            assert_eq!(daemon.stop().code(), Some(0));
+        }
         mount_proc("hidepid=ptraceable");
         place.configure(&store.scope("prod"));
         let output = place.run(&["mount"]);

@@ -108,6 +108,8 @@ impl Place {
         let socket = self.path().join("notify");
         let _ = std::fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).expect("a notification socket");
+        // As systemd's is.
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("permissions");
         notify.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
         let mut daemon = self.spawn(command);
         let start = Instant::now();

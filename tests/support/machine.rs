@@ -67,6 +67,7 @@ impl<'a> Machine<'a> {
         self.begins_with_hushfs.set(true);
         self.write("etc/hushfs/hushfs.toml", &format!("allow_other = true\n{settings}\n{STORE}"));
         std::fs::create_dir(self.root.join("secrets")).expect("a mountpoint");
+        self.own_user();
         self.unit(
             "hushfs.service",
             "[Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n",
@@ -89,7 +90,18 @@ impl<'a> Machine<'a> {
             .env_remove("MAKEFLAGS")
             .status();
         assert!(installed.expect("make runs").success(), "make install-units");
+        self.own_user();
         self.write("etc/hushfs/hushfs.toml", configuration);
+    }
+
+    /// Makes the user that root's daemon becomes, as an installation does.
+    fn own_user(&self) {
+        let made = Command::new("systemd-sysusers")
+            .arg(format!("--root={}", self.root.display()))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/sysusers.conf"))
+            .output()
+            .expect("systemd-sysusers runs");
+        assert!(made.status.success(), "systemd-sysusers: {}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// Makes one of the installed examples a unit.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::section::Section;
 use crate::config::diagnostic::Diagnostic;
-use crate::config::settings::SandboxSettings;
+use crate::config::settings::{OwnUser, SandboxSettings};
 use crate::config::written::{Item, Value};
 
 const PORTS: &str = "a list of TCP ports, such as [8443]";
@@ -14,6 +14,7 @@ pub fn read(section: &Section<'_>) -> SandboxSettings {
     let default = SandboxSettings::default();
     let layer = |key: &'static str, default: bool| section.boolean(key).unwrap_or(default);
     let settings = SandboxSettings {
+        user: user(section).unwrap_or(default.user),
         capabilities: layer("capabilities", default.capabilities),
         no_new_privileges: layer("no_new_privileges", default.no_new_privileges),
         landlock: layer("landlock", default.landlock),
@@ -35,6 +36,15 @@ pub fn read(section: &Section<'_>) -> SandboxSettings {
         );
     }
     settings
+}
+
+/// A layer as the others are, which can be given a name.
+fn user(section: &Section<'_>) -> Option<OwnUser> {
+    const EXPECTED: &str = "true, false or the name of a user";
+    match section.get("user")?.value {
+        Value::Boolean(is_wanted) => Some(if is_wanted { OwnUser::Usual } else { OwnUser::No }),
+        _ => section.string("user", EXPECTED).map(|(name, _)| OwnUser::Named(name.to_owned())),
+    }
 }
 
 fn paths(section: &Section<'_>, key: &'static str) -> Vec<PathBuf> {
