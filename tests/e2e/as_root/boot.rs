@@ -21,8 +21,10 @@ const ALL_HAVE_GOT_IT: &str = "for unit in files credential environment; do
 fn installed<'a>(place: &'a Place, configuration: &str) -> Machine<'a> {
     let machine = Machine::new(place);
     let grants = grant("allow", "user:worker", "read", "prod/db-credentials")
-        + &grant("allow", "unit:credential.service", "read", "prod/db-credentials/DB_PASSWORD");
-    // Root is let in nowhere else: systemd reads a credential in the name of its unit.
+        + &grant("allow", "unit:credential.service", "read", "prod/db-credentials/DB_PASSWORD")
+        + &grant("allow", "uid:0", "list", "prod/**");
+    // Root reads nothing else: systemd reads a credential in the name of its unit. It watches a path as root, which takes
+    // names alone.
     machine.install(&format!("allow_other = true\nroot = \"deny\"\n{grants}{configuration}"));
     machine.write("var/lib/store/db-credentials.json", r#"{"DB_PASSWORD":"value"}"#);
     machine.program("usr/local/bin/worker", WORKER);
