@@ -1,26 +1,12 @@
 //! The configuration's text.
 
-use std::sync::Arc;
-
-use super::place::SourceFile;
-use super::report::Report;
-use super::{merged, validate, written};
+use super::judged::judged;
 
 /// Whatever one to three files say, every complaint has a place that exists, and is told without control characters.
 pub fn configuration(bytes: &[u8]) {
     let texts: Vec<String> =
         bytes.splitn(3, |byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned()).collect();
-    let mut problems = Vec::new();
-    let mut whole = written::Table::new();
-    for (order, text) in texts.iter().enumerate() {
-        let file = Arc::new(SourceFile { path: "f.toml".into(), text: text.clone(), order });
-        match written::parse(&file) {
-            Ok(table) => merged::merge(&mut whole, table, &mut problems),
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    problems.extend(validate::validate(&whole).1);
-    let report = Report::new(problems);
+    let report = judged(&texts);
     let plain = report.render(false);
     assert_eq!(report.is_empty(), plain.is_empty());
     assert_eq!(report.is_empty(), report.render(true).is_empty());

@@ -19,6 +19,8 @@ mod duration;
 mod entry;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+#[cfg(any(test, feature = "fuzzing"))]
+mod judged;
 pub mod keys;
 mod load;
 mod merged;

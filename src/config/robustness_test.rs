@@ -1,27 +1,9 @@
 //! No text makes the configuration panic, and every complaint has a place that exists.
 
-use std::sync::Arc;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::place::SourceFile;
-use super::report::Report;
-use super::{merged, validate, written};
-
-fn judge(texts: &[String]) -> Report {
-    let mut problems = Vec::new();
-    let mut whole = written::Table::new();
-    for (order, text) in texts.iter().enumerate() {
-        let file = Arc::new(SourceFile { path: "f.toml".into(), text: text.clone(), order });
-        match written::parse(&file) {
-            Ok(table) => merged::merge(&mut whole, table, &mut problems),
-            Err(problem) => problems.push(*problem),
-        }
-    }
-    problems.extend(validate::validate(&whole).1);
-    Report::new(problems)
-}
+use super::judged::judged;
 
 /// Lines that are nearly a configuration, which get further than noise does.
 fn line() -> impl Strategy<Value = String> {
@@ -107,7 +89,7 @@ mod properties {
 
         #[test]
         fn any_text_is_judged_and_every_complaint_has_a_place(texts in vec(text(), 1..3)) {
-            let report = judge(&texts);
+            let report = judged(&texts);
             let (plain, colored) = (report.render(false), report.render(true));
             prop_assert_eq!(report.is_empty(), plain.is_empty());
             prop_assert_eq!(report.is_empty(), colored.is_empty());

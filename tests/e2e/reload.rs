@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
 use crate::support::daemon::{Place, errno_of_reading, eventually, xattr};
+use crate::support::over::IsOver;
 use crate::support::plain::PlainStore;
 
 /// Nothing is asked for again by itself while a test runs.
@@ -284,11 +285,11 @@ fn readers_that_go_on_all_the_time_notice_nothing_of_a_hundred_reloads() {
         [one.scope("same"), three.scope("moves"), two.scope("comes")].concat(),
     ];
     let _daemon = place.mount(&configurations[0]);
-    let (is_over, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (is_over, reads) = (IsOver::default(), AtomicU64::new(0));
     std::thread::scope(|threads| {
         for _ in 0..4 {
             threads.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
+                while !is_over.now() {
                     assert_eq!(read(&place, "same/db/KEY"), "of one");
                     let moving = read(&place, "moves/db/KEY");
                     assert!(moving == "of two" || moving == "of three", "{moving}");
@@ -300,13 +301,7 @@ fn readers_that_go_on_all_the_time_notice_nothing_of_a_hundred_reloads() {
                 }
             });
         }
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _over = Over(&is_over);
+        let _over = is_over.at_the_end();
         for turn in 1..=100 {
             let before = reads.load(Ordering::Relaxed);
             reloaded(&place, &configurations[turn % 2]);

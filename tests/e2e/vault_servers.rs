@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::support::bao_auth::READ_ALL;
 use crate::support::bao_cluster::BaoCluster;
-use crate::support::daemon::{Place, errno_of_reading, eventually};
+use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually};
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::openbao::OpenBao;
 use crate::support::vault_walk::{NEW, OLD, Walk, why};
@@ -17,7 +18,7 @@ fn put(server: &OpenBao, name: &str) {
     server.root("POST", &format!("secret/data/prod/{name}"), &json!({"data": {"PASSWORD": OLD}}));
 }
 
-fn scope(address: &str, token_file: &std::path::Path, lines: &str) -> String {
+fn scope(address: &str, token_file: &Path, lines: &str) -> String {
     format!(
         "[scopes.app]\nprovider = \"vault\"\naddress = {address:?}\nprefix = \"prod/\"\n{lines}\n\
          auth = {{ method = \"token\", token_file = {token_file:?} }}\n"
@@ -25,13 +26,22 @@ fn scope(address: &str, token_file: &std::path::Path, lines: &str) -> String {
 }
 
 /// With the secrets `db` and `other`, and a token that may read them.
-fn prepared() -> (OpenBao, std::path::PathBuf) {
+fn prepared() -> (OpenBao, PathBuf) {
     let server = OpenBao::start();
     put(&server, "db");
     put(&server, "other");
     server.policy("reader", READ_ALL);
     let token = server.file("token", &server.token(&["reader"], json!({})));
     (server, token)
+}
+
+/// A mount that has a value, which every read asks for anew, and the file of another that nobody has read.
+fn with_one_value_read<'a>(place: &'a Place, server: &OpenBao, token: &Path) -> (Walk<'a>, PathBuf, Daemon<'a>) {
+    let walk = Walk::new(place, &scope(&server.url(), token, "ttl = \"0\""));
+    let daemon = walk.mount();
+    assert_eq!(walk.text(&walk.file()), OLD);
+    let other = walk.scope().join("other/PASSWORD");
+    (walk, other, daemon)
 }
 
 fn status_of(place: &Place) -> (Value, String) {
@@ -43,10 +53,7 @@ fn status_of(place: &Place) -> (Value, String) {
 fn while_it_is_sealed_who_has_a_value_keeps_it_and_who_has_none_is_told_to_unseal() {
     let place = Place::new();
     let (server, token) = prepared();
-    let walk = Walk::new(&place, &scope(&server.url(), &token, "ttl = \"0\""));
-    let _daemon = walk.mount();
-    let other = walk.scope().join("other/PASSWORD");
-    assert_eq!(walk.text(&walk.file()), OLD);
+    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token);
     server.seal();
     assert_eq!(walk.text(&walk.file()), OLD, "the last good value, within max_stale");
     assert_eq!(errno_of_reading(&other), Some(libc::EHOSTUNREACH));
@@ -118,10 +125,7 @@ fn a_standby_that_sends_us_elsewhere_is_ehostunreach_and_the_active_node_is_name
 fn past_a_quota_of_the_server_who_has_a_value_keeps_it_and_who_has_none_gets_ebusy_until_the_pause_is_over() {
     let place = Place::new();
     let (server, token) = prepared();
-    let walk = Walk::new(&place, &scope(&server.url(), &token, "ttl = \"0\""));
-    let _daemon = walk.mount();
-    let other = walk.scope().join("other/PASSWORD");
-    assert_eq!(walk.text(&walk.file()), OLD);
+    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token);
     server.root("POST", "sys/quotas/config", &json!({"enable_rate_limit_response_headers": true}));
     server.root("POST", "sys/quotas/rate-limit/slow", &json!({"path": "secret", "rate": 1, "interval": "5s"}));
     // Until it is the quota that answers, each of these is the last good value or the value itself.

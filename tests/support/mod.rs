@@ -34,6 +34,7 @@ pub mod minilake;
 pub mod ministack;
 pub mod missing;
 pub mod openbao;
+pub mod over;
 pub mod own_process;
 pub mod plain;
 pub mod postgres;

@@ -2,8 +2,6 @@
 
 use std::hash::RandomState;
 
-use zeroize::Zeroizing;
-
 use super::error::{from_reading, from_reply};
 use super::profile::find;
 use super::value::{entries, newest, value, version};
@@ -20,14 +18,7 @@ pub fn databricks(bytes: &[u8]) {
     }
     let _ = is_told_in_one_line(value("get", "k", body));
     let status = [400, 401, 403, 404, 429, 500, 503, 302][usize::from(first % 8)];
-    let text = || String::from_utf8_lossy(body).into_owned();
-    let reply = Reply {
-        status,
-        retry_after: Some(text()),
-        location: Some(text()),
-        challenge: None,
-        body: Zeroizing::new(body.to_vec()),
-    };
+    let reply = Reply::saying(status, body);
     let _ = is_told_in_one_line::<()>(Err(from_reply("get", &reply)));
     let _ = is_told_in_one_line::<()>(Err(from_reading("get", &reply)));
     if let Ok(text) = std::str::from_utf8(body) {

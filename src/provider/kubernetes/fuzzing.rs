@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::cluster::Cluster;
 use super::error::from_reply;
 use super::object::{Page, whole};
@@ -28,14 +26,7 @@ pub fn kubernetes(bytes: &[u8]) {
     }
     let _ = is_told_in_one_line(watch::Event::parse("watch", body));
     let status = [400, 401, 403, 404, 410, 429, 500, 302][usize::from(first % 8)];
-    let text = || String::from_utf8_lossy(body).into_owned();
-    let reply = Reply {
-        status,
-        retry_after: Some(text()),
-        location: Some(text()),
-        challenge: None,
-        body: Zeroizing::new(body.to_vec()),
-    };
+    let reply = Reply::saying(status, body);
     let _ = is_told_in_one_line::<()>(Err(from_reply("get", &reply)));
     let _ = is_told_in_one_line(Cluster::default().bear(body));
     if let Ok(text) = std::str::from_utf8(body) {

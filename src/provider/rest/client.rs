@@ -63,6 +63,14 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// One that says the same wherever it can.
+    #[cfg(feature = "fuzzing")]
+    pub fn saying(status: u16, bytes: &[u8]) -> Self {
+        let text = || Some(String::from_utf8_lossy(bytes).into_owned());
+        let body = Zeroizing::new(bytes.to_vec());
+        Self { status, retry_after: text(), location: text(), challenge: None, body }
+    }
+
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }

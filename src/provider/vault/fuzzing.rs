@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
-use zeroize::Zeroizing;
 
 use super::error::from_reply;
 use super::value::{Fields, Metadata, Versioned, auth, data, is_gone, payload, time};
@@ -30,14 +29,7 @@ pub fn vault(bytes: &[u8]) {
     }
     let _ = is_told_in_one_line(auth("login", body).map(|auth| auth.client_token.len()));
     let status = [400, 403, 404, 429, 472, 500, 503, 307][usize::from(first % 8)];
-    let text = || String::from_utf8_lossy(body).into_owned();
-    let reply = Reply {
-        status,
-        retry_after: Some(text()),
-        location: Some(text()),
-        challenge: None,
-        body: Zeroizing::new(body.to_vec()),
-    };
+    let reply = Reply::saying(status, body);
     let _ = is_told_in_one_line::<()>(Err(from_reply("read", &reply)));
     concealed(reply, first);
 }

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::grants::{EACCES, cat, grant, look, ls};
 use super::handover::mount_of;
 use crate::support::daemon::{Place, eventually};
 use crate::support::machine::Machine;
+use crate::support::over::IsOver;
 use crate::support::plain::PlainStore;
 use crate::support::users::{as_user, private_mounts};
 
@@ -137,12 +138,12 @@ fn between_two_configurations_nobody_gets_what_neither_gives() {
     ];
     let _daemon = place.mount(&configurations[0]);
     let key: PathBuf = place.mnt().join("prod/db/KEY");
-    let (is_over, reads) = (AtomicBool::new(false), [2001, 2002, 2003, 2004].map(|uid| (uid, AtomicU64::new(0))));
+    let (is_over, reads) = (IsOver::default(), [2001, 2002, 2003, 2004].map(|uid| (uid, AtomicU64::new(0))));
     std::thread::scope(|threads| {
         for (uid, reads) in &reads {
             threads.spawn(|| {
                 as_user(*uid, || {
-                    while !is_over.load(Ordering::Relaxed) {
+                    while !is_over.now() {
                         match (*uid, std::fs::read_to_string(&key)) {
                             (2001 | 2003, Ok(value)) if value == "of one" => {}
                             (2002 | 2003, Ok(value)) if value == "of two" => {}
@@ -154,13 +155,7 @@ fn between_two_configurations_nobody_gets_what_neither_gives() {
                 });
             });
         }
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _over = Over(&is_over);
+        let _over = is_over.at_the_end();
         for turn in 1..=50 {
             let before = reads.each_ref().map(|(_, reads)| reads.load(Ordering::Relaxed));
             reload(&place, &configurations[turn % 2]);
