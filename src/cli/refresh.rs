@@ -8,15 +8,17 @@ use super::place::Place;
 use super::status::escaped;
 use super::{Failure, Status as Exit, print};
 use crate::config::Source;
-use crate::control::{self, Outcome, RefreshedValue, Request, Response};
+use crate::control::{self, Outcome, RefreshError, RefreshedValue, Request, Response};
+use crate::provider::ErrorKind;
 
 /// Fetch anew what is in memory, before its time is over
 ///
 /// Asks the providers for every value at and below PATH that is in memory, as every identity, and waits for the
 /// answers. From then on a file that is opened has the new version; one that is open keeps what it had. New secrets
 /// and keys are seen at once. What a provider refuses, or does not have any more, is taken away; where one does not
-/// answer, the last good value is served as before, and the status is 69. It is 77 where one refuses. Only root and
-/// the user who runs the daemon may ask.
+/// answer, the last good value is served as before, and the status is 69. It is 77 where one refuses. What is not in
+/// memory is not fetched; that there is something by that name is asked for, and the status is 66 where there is not. Only
+/// root and the user who runs the daemon may ask.
 #[derive(Debug, clap::Args)]
 pub struct Refresh {
     /// A file, a secret, a folder of secrets, a scope or the mountpoint; without it the whole mount
@@ -36,14 +38,21 @@ impl Refresh {
         let Response::Refreshed(refreshed) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
+        let unknown = refreshed.unknown.as_ref();
         let text = if self.json {
             let json = serde_json::to_string_pretty(&refreshed);
             json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n"
         } else {
-            for_people(&refreshed.values)
+            for_people(&refreshed.values, unknown)
         };
         print(text.as_bytes())?;
-        Ok(status(&refreshed.values))
+        Ok(match unknown {
+            Some(error) if error.kind == ErrorKind::CredentialsRejected.as_str() => {
+                ExitCode::from(Exit::NoPermission as u8)
+            }
+            Some(_) => ExitCode::from(Exit::Unavailable as u8),
+            None => status(&refreshed.values),
+        })
     }
 }
 
@@ -59,7 +68,13 @@ fn status(values: &[RefreshedValue]) -> ExitCode {
     }
 }
 
-fn for_people(values: &[RefreshedValue]) -> String {
+fn for_people(values: &[RefreshedValue], unknown: Option<&RefreshError>) -> String {
+    if let Some(RefreshError { kind, detail }) = unknown {
+        return format!(
+            "nothing of it was in memory, and whether it is there is not known: {kind}: {}\n",
+            escaped(detail)
+        );
+    }
     let mut text = String::new();
     // Writing to a String cannot fail.
     for value in values {

@@ -23,7 +23,8 @@ pub use client::{ClientError, ask};
 pub use desk::Desk;
 pub use place::{Place, place};
 pub use protocol::{
-    AgeStatus, Flushed, Outcome, Reader, ReadersReport, RefreshedValue, Request, Response, ScopeStatus, Status, Who,
+    AgeStatus, Flushed, Outcome, Reader, ReadersReport, RefreshError, RefreshedValue, Request, Response, ScopeStatus,
+    Status, Who,
 };
 pub use reload::{ReloadChanges, ReloadOutcome, ReloadRequests, Reloaded, ScopeChanges, TableChanges};
 pub use report::Reporter;

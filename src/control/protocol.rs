@@ -68,6 +68,9 @@ pub enum Response {
 pub struct Refreshed {
     /// One for each value that was in memory, in the order of their paths.
     pub values: Vec<RefreshedValue>,
+    /// Nothing was, and whether there is anything by that name could not be found out.
+    #[serde(default)]
+    pub unknown: Option<RefreshError>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,11 +2,13 @@
 
 use std::ffi::OsStr;
 
+use tokio::time::Instant;
+
 use super::protocol::{Flushed, Outcome, RefreshError, Refreshed, RefreshedValue, Response};
 use super::report::Reporter;
 use crate::cache::{Failure, Renewed};
-use crate::provider::{Error, ErrorKind, Identity, VersionSelector};
-use crate::tree::{Below, Node, Which};
+use crate::provider::{Error, ErrorKind, Identity, Known, VersionSelector};
+use crate::tree::{Below, Node, Refusal, SecretNode, Which};
 
 impl Reporter {
     /// Asks the providers for what memory holds.
@@ -17,8 +19,46 @@ impl Reporter {
         };
         let namespace = self.operations.namespace();
         let renewed = namespace.memory().renew(namespace.sources(), &below).await;
-        let values = renewed.into_iter().map(|renewed| self.renewed(renewed)).collect();
-        Response::Refreshed(Box::new(Refreshed { values }))
+        let values: Vec<_> = renewed.into_iter().map(|renewed| self.renewed(renewed)).collect();
+        let mut unknown = None;
+        if values.is_empty() {
+            match self.is_there(&below).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let name = names.join("/");
+                    let why = format!("there is no {name:?}, nor anything of it in memory; is the name right?");
+                    return Response::NoSuch { why };
+                }
+                Err(error) => unknown = Some(error),
+            }
+        }
+        Response::Refreshed(Box::new(Refreshed { values, unknown }))
+    }
+
+    /// Is there a secret or a folder by that name, or may it be a key of a secret that there is? No value is fetched for
+    /// it. Names that an identity of its own has alone are known once that identity has been asked for.
+    async fn is_there(&self, below: &Below) -> Result<bool, RefreshError> {
+        let (scope, paths) = match below {
+            Below::All | Below::Scope(_) => return Ok(true),
+            Below::Path { scope, path, of } => (scope, [Some(path), of.as_ref()]),
+            Below::Secret { scope, path } => (scope, [Some(path), None]),
+        };
+        let namespace = self.operations.namespace();
+        let Some(own) = namespace.sources().own().get(scope) else { return Ok(false) };
+        let identities = [Identity::Own].into_iter().chain(namespace.sources().identities_in(scope));
+        let mut unknown = None;
+        for identity in identities {
+            for (path, is_key) in paths.into_iter().flatten().zip([false, true]) {
+                let at = SecretNode { scope: scope.clone(), identity, path: path.clone() };
+                match namespace.holds(&at, Instant::now() + own.scope.cache.timeout).await {
+                    Ok(presence) if presence.is_nothing() || (is_key && presence.secret == Known::No) => {}
+                    Ok(_) => return Ok(true),
+                    Err(Refusal::NoSuchEntry) => {}
+                    Err(refusal) => unknown = Some(refusal),
+                }
+            }
+        }
+        unknown.map_or(Ok(false), |refusal| Err(told(&refusal)))
     }
 
     /// Forgets and wipes.
@@ -88,6 +128,15 @@ impl Reporter {
             error: error.map(|error| RefreshError { kind: error.kind.as_str().to_owned(), detail: error.detail }),
         }
     }
+}
+
+fn told(refusal: &Refusal) -> RefreshError {
+    let (kind, detail) = match refusal {
+        Refusal::Failed(Failure::Provider(error) | Failure::Expired(error)) => (error.kind, error.detail.clone()),
+        Refusal::Failed(Failure::Deadline) => (ErrorKind::TimedOut, "no answer in time".to_owned()),
+        other => (ErrorKind::Malformed, format!("{other:?}")),
+    };
+    RefreshError { kind: kind.as_str().to_owned(), detail }
 }
 
 /// What an error does to the value that was in memory.

@@ -101,7 +101,7 @@ fn a_path_is_a_file_a_secret_a_folder_a_scope_or_the_whole() {
     assert_eq!(asked(&prod), ["prod/db", "prod/team/app", "prod/team/web"]);
     assert_eq!(asked(&other), ["other/db"]);
     assert_eq!(asked(&place.mnt()).len(), 4);
-    assert!(asked(&prod.join("nothing/here")).is_empty());
+    assert!(asked(&prod.join("team/app/@current/NOT-YET")).len() == 1);
 
     // Without a path the configured mount, or the one that is named.
     for args in [&["refresh"][..], &["flush"]] {
@@ -201,4 +201,29 @@ fn a_path_that_no_daemon_serves_is_an_error() {
         assert!(code == Some(69) && said.contains("no hushfs is mounted"), "{said}");
     }
     assert_eq!(daemon.stop().code(), Some(0));
+}
+
+#[test]
+fn a_name_that_there_is_not_is_told_and_one_that_was_not_read_is_not_fetched() {
+    let (place, store) = place();
+    let _daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
+    let prod = place.mnt().join("prod");
+    for unread in ["", "db", "db/KEY", "db/.json", "db/@current/KEY", "team", "team/app/KEY"] {
+        let (status, answer) = says("refresh", &prod.join(unread));
+        assert_eq!((status, outcomes(&answer).len(), &answer["unknown"]), (Some(0), 0, &Value::Null), "{unread}");
+    }
+    for mistyped in ["bd", "bd/KEY", "bd/.json", "team/ap", "team/ap/KEY", "team/KEY"] {
+        let output = command(&["refresh"], &prod.join(mistyped));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(66), "{mistyped}: {said}");
+        assert!(said.contains(mistyped) && said.contains("is the name right?"), "{said}");
+    }
+    assert_eq!(place.calls("prod", "fetch"), 0);
+
+    // Whether it is there nobody can say now.
+    fs::remove_dir_all(&store.path).unwrap();
+    let (status, answer) = says("refresh", &prod.join("db/KEY"));
+    assert_eq!((status, &answer["unknown"]["kind"]), (Some(69), &Value::from("unreachable")), "{answer}");
+    let output = command(&["refresh"], &prod.join("db/KEY"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("whether it is there is not known"), "{output:?}");
 }
