@@ -112,7 +112,10 @@ fn a_version_that_was_deleted_is_enoent_its_neighbours_are_there_and_custom_meta
     assert_eq!(names(&walk.scope()), ["db"]);
     assert!(is_gone(&walk.file()));
     let (status, told) = why(&walk.file());
-    assert!(status == Some(1) && told.contains("ENOENT"), "{told}");
+    assert!(status == Some(1) && told.contains("ENOENT") && told.contains("this version was deleted"), "{told}");
+    assert!(told.contains("bring it back at the provider"), "{told}");
+    let (status, told) = why(&at("@4"));
+    assert!(status == Some(1) && told.contains("no such scope, secret, key or version"), "{told}");
     assert_eq!(walk.text(&at("@1")), "first");
 }
 

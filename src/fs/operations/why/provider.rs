@@ -83,13 +83,23 @@ impl Inquiry<'_> {
 
     fn refused_by_provider(&mut self, refusal: &Refusal) {
         let (detail, advice) = match refusal {
-            Refusal::NoSuchEntry => (
-                "there is no such scope, secret, key or version".to_owned(),
-                Some(
-                    "look what there is, with `ls`; a name that was made just now is found after negative_ttl"
-                        .to_owned(),
+            Refusal::NoSuchEntry => match self.last_word() {
+                Some(detail) => (
+                    detail,
+                    Some(
+                        "bring it back at the provider, or read another version by its name; what is there again is found \
+                         after negative_ttl, or at once after hushfs refresh"
+                            .to_owned(),
+                    ),
                 ),
-            ),
+                None => (
+                    "there is no such scope, secret, key or version".to_owned(),
+                    Some(
+                        "look what there is, with `ls`; a name that was made just now is found after negative_ttl"
+                            .to_owned(),
+                    ),
+                ),
+            },
             Refusal::NotPermitted { why } => (why.clone(), None),
             Refusal::Failed(failure) => self.failure(failure),
             other => (recorder::reason(other), None),
@@ -107,6 +117,14 @@ impl Inquiry<'_> {
             None => step,
         });
         self.change.extend(advice);
+    }
+
+    /// What the provider said when it last had no current version of the secret.
+    fn last_word(&self) -> Option<String> {
+        let (Node::Directory(at) | Node::File(at, None, _)) = &self.node else { return None };
+        let namespace = self.operations.namespace();
+        let last = namespace.memory().last_fetch(namespace.generation(&at.scope)?, at)?;
+        last.bad.as_ref().filter(|bad| bad.error.kind == ErrorKind::NotFound).map(|bad| bad.error.detail.clone())
     }
 
     fn failure(&self, failure: &Failure) -> (String, Option<String>) {
