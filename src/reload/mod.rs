@@ -5,6 +5,7 @@
 //! old one to its end. Done is done: the kernel remembers nothing that was true only before, and no request is under way
 //! that began then.
 
+mod bounded;
 mod members;
 mod origin;
 mod refused;
@@ -23,9 +24,13 @@ use crate::fs::{News, Operations, Outdated, Serving, fuse};
 use crate::sandbox;
 use crate::tree::Namespace;
 
+pub use self::bounded::Bounded;
 pub use self::members::{Members, judge};
 pub use self::origin::Origin;
 
+/// How long reading the configuration may take, which asks the host's name service for each user and group by name; and
+/// as long each look at the files that it names.
+const READING: Duration = Duration::from_secs(30);
 /// How long providers may take to give back what nobody can ask for any more. The rest ends by itself.
 const GIVING_BACK: Duration = Duration::from_secs(2);
 /// How long the last records of a log that is not written any more may take.
@@ -47,6 +52,8 @@ pub struct Reloader {
     pub lent: Vec<Arc<Source>>,
     /// Logs of configurations before that are not finished yet.
     pub unfinished: Vec<Arc<AuditLog>>,
+    /// Of the configuration's file.
+    pub reading: Bounded<Result<Loaded, config::Report>>,
 }
 
 impl Reloader {
@@ -74,10 +81,9 @@ impl Reloader {
         self.audit.reopen();
         let origin = self.origin.clone();
         // Names of users and groups are looked up, which may take its time.
-        let loaded = match tokio::task::spawn_blocking(move || origin.load()).await {
-            Ok(Ok(loaded)) => Ok(loaded),
-            Ok(Err(report)) => Err(Refused::Wrong(report)),
-            Err(_) => Err(Refused::Failed("reading the configuration was broken off".to_owned())),
+        let loaded = match self.reading.run(move || origin.load(), READING).await {
+            Ok(loaded) => loaded.map_err(Refused::Wrong),
+            Err(error) => Err(Refused::Failed(format!("reading the configuration {error}"))),
         };
         let applied = match loaded {
             Ok(Loaded { config, warnings }) => self.apply(config).await.map(|changes| (changes, warnings)),
@@ -148,8 +154,8 @@ impl Reloader {
             lacks(&after).into_iter().partition::<Vec<_>, _>(|lacking| !had_in_vain.contains(lacking))
         };
         // Files are looked at, which may take its time.
-        let looked = tokio::task::spawn_blocking(look).await;
-        let (lacking, known) = looked.map_err(|_| Refused::Failed("looking at files was broken off".to_owned()))?;
+        let looked = Bounded::default().run(look, READING).await;
+        let (lacking, known) = looked.map_err(|error| Refused::Failed(format!("looking at files {error}")))?;
         for lacking in known {
             tracing::warn!(
                 "in its sandbox the daemon may not {lacking}, which was not there when it started; restart it for that"

@@ -31,7 +31,22 @@ async fn reloader(folder: &std::path::Path) -> (Reloader, Receiver<News>) {
     let (news, told) = mpsc::channel();
     let (serving, followers) = (Arc::new(Serving::new(operations)), Followers::new(Arc::new(|_, _| {})));
     let (agreed, lent, unfinished) = (fuse::Agreed { flags: 0, patience: 0 }, Vec::new(), Vec::new());
-    (Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished }, told)
+    (
+        Reloader {
+            origin,
+            config,
+            serving,
+            audit,
+            members,
+            followers,
+            news,
+            agreed,
+            lent,
+            unfinished,
+            reading: Bounded::default(),
+        },
+        told,
+    )
 }
 
 /// The next thing that the kernel is to be told; it has been told when what comes back is dropped.

@@ -186,6 +186,35 @@ fn a_name_that_was_looked_up_while_nothing_was_granted_is_not_known_to_who_comes
     assert_eq!(looks(), [false, true]);
 }
 
+#[test]
+fn a_name_service_that_hangs_fails_a_reload_and_holds_up_none_once_it_answers() {
+    let (place, [one, _]) = place();
+    let _daemon = place.mount(&settings(&grant("allow", "uid:2001", "read", "prod/db"), &one));
+    // Who asks for a user by name waits until somebody writes.
+    let users = place.path().join("users");
+    rustix::fs::mknodat(rustix::fs::CWD, &users, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+    rustix::mount::mount_bind(&users, "/etc/passwd").unwrap();
+    place.configure(&settings(&grant("allow", "user:daemon", "read", "prod/db"), &one));
+    for why in ["takes longer than", "hangs since an earlier reload"] {
+        let output = place.run(&["reload", "--mountpoint", place.mnt().to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(71), "{said}");
+        assert!(said.contains(why) && said.contains("name service"), "{said}");
+    }
+    let key = place.mnt().join("prod/db/KEY");
+    let read = as_user(2001, || std::fs::read_to_string(&key).ok());
+    assert_eq!(read.as_deref(), Some("of one"), "everything is as it was");
+
+    // Whoever waits has it open.
+    rustix::mount::unmount("/etc/passwd", rustix::mount::UnmountFlags::DETACH).unwrap();
+    drop(File::options().write(true).open(&users).unwrap());
+    eventually("it reloads", || {
+        let output = place.run(&["reload", "--mountpoint", place.mnt().to_str().unwrap()]);
+        output.status.success().then_some(())
+    });
+    assert_eq!((cat(2001, &[], &key), cat(1, &[], &key).as_deref()), (None, Some("of one")));
+}
+
 /// What `systemctl reload` and a daemon after this one make of it.
 const UNIT: &str = "[Unit]\nStartLimitIntervalSec=0\n\
      [Service]\nType=notify\nExecStart=/usr/bin/hushfs mount --config /etc/hushfs/hushfs.toml\n\
