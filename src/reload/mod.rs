@@ -121,7 +121,7 @@ impl Reloader {
         }
         let sources = now.namespace().sources().followed_by(config.scopes.values(), config.identities.clone());
         let sources = sources.map_err(|(scope, error)| Refused::Unworkable(format!("scope `{scope}`: {error}")))?;
-        let audit = if changes.audit { start(&config)? } else { Arc::clone(&self.audit) };
+        let audit = if changes.audit { start(&config).await? } else { Arc::clone(&self.audit) };
         let members = if members::principals(&self.config) == members::principals(&config) {
             None
         } else {
@@ -226,8 +226,12 @@ impl Reloader {
     }
 }
 
-fn start(config: &Config) -> Result<Arc<AuditLog>, Refused> {
-    let started = AuditLog::start(&config.audit);
+/// At the start of the daemon a file that cannot be opened yet is tried again; here there is a log that works.
+async fn start(config: &Config) -> Result<Arc<AuditLog>, Refused> {
+    let settings = config.audit.clone();
+    let mut starting = Bounded::default();
+    let started = starting.run(move || AuditLog::start_working(&settings), READING).await;
+    let started = started.map_err(|error| Refused::Failed(format!("starting the audit log {error}")))?;
     started.map(Arc::new).map_err(|error| Refused::Failed(format!("cannot start the audit log: {error}")))
 }
 

@@ -325,3 +325,24 @@ fn a_configuration_whose_provider_cannot_be_made_changes_nothing() {
     assert_eq!(reload(&place).0, Some(78));
     assert_eq!(scopes(&place), ["a"]);
 }
+
+#[test]
+fn an_audit_log_that_cannot_be_written_is_not_taken_in_the_place_of_one_that_can() {
+    let (place, [one, two, _]) = place();
+    let log = |name: &str| fs::read_to_string(place.path().join(name)).unwrap_or_default();
+    let audit = |name: &str, scope: String| format!("[audit]\nfile = {:?}\n{scope}", place.path().join(name));
+    let _daemon = place.mount(&audit("log-of-reads", one.scope("a")));
+    // Which nobody reads.
+    let pipe = place.path().join("a-pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    place.configure(&audit("a-pipe", two.scope("b")));
+    let (status, answer) = reload(&place);
+    assert_eq!((status, &answer["outcome"]), (Some(71), &Value::from("failed")), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("a-pipe"), "{answer}");
+    assert_eq!(scopes(&place), ["a"]);
+    read(&place, "a/db/KEY");
+    eventually("it is recorded where it was", || log("log-of-reads").contains("a/db/KEY").then_some(()));
+    fs::remove_file(pipe).unwrap();
+    assert_eq!(reload(&place).0, Some(0));
+    assert_eq!(scopes(&place), ["b"]);
+}

@@ -37,6 +37,11 @@ impl FileSink {
         Self { path, open: None, looked: None }
     }
 
+    /// Opens the file, which makes it where it is not there.
+    pub fn try_out(path: &Path) -> io::Result<()> {
+        Open::at(path).map(drop)
+    }
+
     /// The file that the path means, as far as was to be known within the last `LOOK`.
     fn current(&mut self) -> io::Result<&mut Open> {
         let fresh = self.looked.is_some_and(|then| then.elapsed() < LOOK);

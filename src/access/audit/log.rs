@@ -75,6 +75,18 @@ impl AuditLog {
         Self::with(sinks, settings.required, QUEUE)
     }
 
+    /// As [`AuditLog::start`], where the file can be opened.
+    ///
+    /// # Errors
+    /// What file cannot, and why.
+    pub fn start_working(settings: &AuditSettings) -> io::Result<Self> {
+        if let Some(path) = &settings.file {
+            FileSink::try_out(path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        }
+        Self::start(settings)
+    }
+
     pub(super) fn with(sinks: Vec<Box<dyn Sink>>, required: bool, room: usize) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         if sinks.is_empty() {
