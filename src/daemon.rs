@@ -48,7 +48,9 @@ const GIVING_BACK: Duration = Duration::from_secs(2);
 pub enum DaemonError {
     #[error("{0}")]
     Mount(#[from] mount::Error),
-    #[error("a hushfs is mounted at {at} already; look at it with: hushfs status, or end it with: hushfs unmount {at}")]
+    #[error(
+        "a hushfs is mounted at {at} already; look at it with: hushfs status --mountpoint {at}, or end it with: hushfs unmount {at}"
+    )]
     Occupied { at: String },
     #[error("the hushfs at {at} does not answer; clear it away with: hushfs unmount --lazy {at}")]
     Hung { at: String },

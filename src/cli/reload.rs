@@ -8,7 +8,7 @@ use super::configuration::failure;
 use super::status::escaped;
 use super::{Failure, Status as Exit, print};
 use crate::config::{Source, load};
-use crate::control::{self, ReloadChanges, ReloadOutcome, Reloaded, Request, Response, TableChanges};
+use crate::control::{self, ClientError, ReloadChanges, ReloadOutcome, Reloaded, Request, Response, TableChanges};
 
 /// Have the daemon apply its configuration anew
 ///
@@ -29,12 +29,14 @@ pub struct Reload {
 
 impl Reload {
     pub fn run(self, source: &Source) -> Result<ExitCode, Failure> {
-        let mountpoint = match self.mountpoint {
-            Some(mountpoint) => mountpoint,
-            // What should give pause is the daemon's to say.
-            None => load(source).map_err(|report| failure(&report))?.config.mountpoint,
+        let answer = match self.mountpoint {
+            Some(mountpoint) => control::ask(&mountpoint, &Request::Reload)?,
+            None => {
+                // What should give pause is the daemon's to say.
+                let mountpoint = load(source).map_err(|report| failure(&report))?.config.mountpoint;
+                control::ask(&mountpoint, &Request::Reload).map_err(maybe_mounted_elsewhere)?
+            }
         };
-        let answer = control::ask(&mountpoint, &Request::Reload)?;
         let Response::Reloaded(reloaded) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
@@ -60,6 +62,23 @@ impl Reload {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+}
+
+/// The configuration may have another mountpoint than when the daemon was started.
+fn maybe_mounted_elsewhere(error: ClientError) -> Failure {
+    match error {
+        ClientError::NotMounted(at, others) if !others.is_empty() => {
+            let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
+            let why = format!(
+                "nothing is reloaded: no hushfs is mounted at {}, where the configuration has it, but one is at {}; if that is \
+                 where it was, another `mountpoint` takes a restart: systemctl restart hushfs; or put it back, and reload",
+                at.display(),
+                others.join(" and ")
+            );
+            Failure::new(Exit::Config, why)
+        }
+        error => error.into(),
     }
 }
 

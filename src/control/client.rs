@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::protocol::{Request, Response};
+use crate::fs::located::mounts;
 
 /// The longest that a command waits for the daemon, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,8 +22,8 @@ const ONLY_OURS: &str = "only root and the user who runs it may ask";
 /// Why the daemon could not be asked.
 #[derive(Debug)]
 pub enum ClientError {
-    /// No hushfs is mounted there.
-    NotMounted(PathBuf),
+    /// No hushfs is mounted there, but there may be others.
+    NotMounted(PathBuf, Vec<PathBuf>),
     /// One is, and its daemon is dead.
     Dead(PathBuf),
     /// It refuses us.
@@ -36,8 +37,13 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotMounted(at) => {
+            Self::NotMounted(at, others) if others.is_empty() => {
                 write!(f, "no hushfs is mounted at {}; start one with: hushfs mount", at.display())
+            }
+            Self::NotMounted(at, others) => {
+                let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
+                let (at, others) = (at.display(), others.join(" and "));
+                write!(f, "no hushfs is mounted at {at}, but one is at {others}; ask that one with: --mountpoint")
             }
             Self::Dead(at) => {
                 write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", at.display())
@@ -69,7 +75,7 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
     match rustix::fs::getxattr(mountpoint, ATTRIBUTE, &mut path) {
         Ok(length) => Ok(PathBuf::from(std::ffi::OsStr::from_bytes(&path[..length.min(path.len())]))),
         Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP | rustix::io::Errno::NOENT) => {
-            Err(ClientError::NotMounted(mountpoint.to_owned()))
+            Err(ClientError::NotMounted(mountpoint.to_owned(), mounts().unwrap_or_default()))
         }
         Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED) => {
             Err(ClientError::Dead(mountpoint.to_owned()))

@@ -346,3 +346,22 @@ fn an_audit_log_that_cannot_be_written_is_not_taken_in_the_place_of_one_that_can
     assert_eq!(reload(&place).0, Some(0));
     assert_eq!(scopes(&place), ["b"]);
 }
+
+#[test]
+fn where_the_configuration_has_another_mountpoint_a_reload_says_where_the_daemon_is_and_what_to_do() {
+    let (place, [one, ..]) = place();
+    let _daemon = place.mount(&one.scope("a"));
+    let text = fs::read_to_string(place.configure(&one.scope("a"))).unwrap();
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(place.path().join("hushfs.toml"), text.replace("/mnt\"", "/elsewhere\"")).unwrap();
+    let output = place.run(&["reload"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    for told in [elsewhere.to_str().unwrap(), place.mnt().to_str().unwrap(), "systemctl restart hushfs"] {
+        assert!(said(&output).contains(told), "{told}: {output:?}");
+    }
+    let output = place.run(&["status"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    let told = said(&output);
+    assert!(told.contains("but one is at ") && told.contains(place.mnt().to_str().unwrap()), "{told}");
+}
