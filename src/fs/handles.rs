@@ -25,6 +25,8 @@ enum Open {
 /// An open directory: its entries as they were at a moment.
 pub struct Directory {
     pub entries: Vec<Entry>,
+    /// The configuration that they were gathered under: under another they are but names.
+    pub configuration: u64,
     since: Instant,
 }
 
@@ -190,9 +192,10 @@ impl Handles {
         is_open_since_another(&inherited, &self.read(), ino, era)
     }
 
-    pub fn add_directory(&self, entries: Vec<Entry>) -> u64 {
+    pub fn add_directory(&self, entries: Vec<Entry>, configuration: u64) -> u64 {
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        self.write().open.insert(handle, Open::Directory(Arc::new(Directory { entries, since: Instant::now() })));
+        let directory = Directory { entries, configuration, since: Instant::now() };
+        self.write().open.insert(handle, Open::Directory(Arc::new(directory)));
         handle
     }
 

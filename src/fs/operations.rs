@@ -55,6 +55,8 @@ pub struct Operations {
     pub tally: Arc<Tally>,
     /// Told to whoever asks the root directory where the daemon can be spoken to.
     control: PathBuf,
+    /// How many configurations there were before.
+    pub configuration: u64,
     /// Dropped with this, so that somebody learns of it.
     in_use: Option<oneshot::Sender<()>>,
 }
@@ -75,6 +77,7 @@ impl Operations {
             events: Arc::default(),
             tally: Arc::default(),
             control,
+            configuration: 0,
             in_use: None,
         }
     }
@@ -94,6 +97,7 @@ impl Operations {
             events: Arc::clone(&self.events),
             tally: Arc::clone(&self.tally),
             control: self.control.clone(),
+            configuration: self.configuration.wrapping_add(1),
             in_use: None,
         }
     }
@@ -231,7 +235,7 @@ impl Operations {
         if self.judge.differs_by_caller() {
             entries.retain(|entry| self.may_know_found(&asked, &entry.found));
         }
-        Ok(self.handles.add_directory(entries))
+        Ok(self.handles.add_directory(entries, self.configuration))
     }
 
     /// The snapshot behind an open directory.

@@ -365,3 +365,22 @@ fn where_the_configuration_has_another_mountpoint_a_reload_says_where_the_daemon
     let told = said(&output);
     assert!(told.contains("but one is at ") && told.contains(place.mnt().to_str().unwrap()), "{told}");
 }
+
+#[test]
+fn a_directory_that_is_open_from_before_tells_the_kernel_nothing_that_is_not_so_any_more() {
+    let (place, [one, two, three]) = place();
+    let _daemon = place.mount(&[LONG, &one.scope("moves"), &two.scope("gone")].concat());
+    assert_eq!(read(&place, "moves/db/KEY"), "of one");
+    let open = ["", "moves/db"].map(|path| File::open(place.mnt().join(path)).unwrap());
+    reloaded(&place, &[LONG, &three.scope("moves")].concat());
+    let names = open.map(|directory| {
+        let entries = rustix::fs::Dir::new(directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    });
+    assert_eq!(names, [vec!["gone", "moves"], vec!["KEY"]], "names are those of when it was opened");
+    assert!(fs::metadata(place.mnt().join("gone")).is_err());
+    assert_eq!(fs::metadata(place.mnt().join("moves/db/KEY")).unwrap().len(), "of three".len() as u64);
+}

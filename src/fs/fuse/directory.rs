@@ -29,15 +29,16 @@ pub fn names(operations: &Operations, directory: &Directory, ino: u64, offset: u
 pub fn all(operations: &Operations, directory: &Directory, ino: u64, offset: u64, room: u32, reply: Reply) {
     let mut answer = Entries::new(room);
     let mut given = Vec::new();
+    let is_of_before = directory.configuration != operations.configuration;
     for (index, entry) in from(&directory.entries, offset) {
         let fits = match entry {
             None => answer.add_unknown(ino, after(index), Kind::Directory, OsStr::new(dot(index))),
             // Whoever wants to know more looks it up.
-            Some(Entry { name, found, is_only_named: true }) => {
+            Some(Entry { name, found, is_only_named }) if *is_only_named || is_of_before => {
                 let number = operations.inodes.number(&found.node);
                 answer.add_unknown(number, after(index), found.facts.kind, name.as_ref())
             }
-            Some(Entry { name, found, is_only_named: false }) => {
+            Some(Entry { name, found, .. }) => {
                 let attributes = operations.remember_aged(found, directory.age());
                 given.push(attributes.ino);
                 answer.add_known(&attributes, after(index), name.as_ref())
@@ -45,7 +46,7 @@ pub fn all(operations: &Operations, directory: &Directory, ino: u64, offset: u64
         };
         if !fits {
             // Not given to the kernel after all.
-            if entry.is_some_and(|entry| !entry.is_only_named)
+            if entry.is_some_and(|entry| !(entry.is_only_named || is_of_before))
                 && let Some(number) = given.pop()
             {
                 operations.forget(number, 1);
