@@ -103,7 +103,10 @@ impl fmt::Display for ReloadChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scopes, grants, identities, root, max_bytes, audit } = self;
         let ScopeChanges { added, changed, adjusted, removed, unchanged } = scopes;
-        write!(f, "{unchanged} scopes are what they were")?;
+        match unchanged {
+            1 => write!(f, "1 scope is what it was")?,
+            many => write!(f, "{many} scopes are what they were")?,
+        }
         for (names, word) in [(added, "added"), (changed, "changed"), (adjusted, "adjusted"), (removed, "removed")] {
             if !names.is_empty() {
                 write!(f, ", {word}: {}", names.join(" "))?;

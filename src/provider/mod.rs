@@ -112,6 +112,11 @@ pub trait Provider: Send + Sync + 'static {
         Box::pin(std::future::ready(Err(error)))
     }
 
+    /// Is there anybody to ask for [`permissions`](Provider::permissions)?
+    fn predicts(&self) -> bool {
+        true
+    }
+
     /// Tells of changes as the service makes them known, for as long as it is polled; None where the service does
     /// not. No value passes. What happened before it first tells of [`Change::All`] is told by that.
     ///

@@ -13,6 +13,7 @@ use landlock::{
 use super::hidepid::{self, Shows};
 use super::layer::{Layer, State};
 use super::reach::Reach;
+use crate::doctor::counted;
 
 /// The setting.
 pub const NAME: &str = "landlock";
@@ -45,7 +46,8 @@ pub fn enter(reach: &Reach) -> io::Result<Layer> {
     };
     let (state, detail) = match status.ruleset {
         RulesetStatus::FullyEnforced => {
-            (State::On, format!("{} folders, {} ports", reach.read.len(), reach.connect.len()))
+            let (folders, ports) = (counted(reach.read.len(), "folder"), counted(reach.connect.len(), "port"));
+            (State::On, format!("{folders}, {ports}"))
         }
         RulesetStatus::PartiallyEnforced => (
             State::Partial,

@@ -60,6 +60,22 @@ fn a_provider_that_is_gone_is_down_in_it() {
     assert_eq!(scope["ages"]["past_ttl"], 1, "{scope}");
 }
 
+#[test]
+fn a_provider_that_says_nothing_about_permissions_is_not_asked_and_has_not_refused() {
+    let place = Place::new();
+    let store = PlainStore::new(place.path(), "store");
+    store.put("a.json", br#"{"K": "v"}"#);
+    let _daemon = place.mount(&store.scope("prod"));
+    let file = place.mnt().join("prod/a/K");
+    let why = place.run(&["why", file.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&why.stdout).contains("says nothing about permissions"), "{why:?}");
+    let scope = &place.status()["scopes"][0];
+    assert_eq!((&scope["calls"]["iam"], &scope["failures"]), (&0.into(), &serde_json::json!({})), "{scope}");
+    let text = text(&place);
+    assert!(text.contains(", 1 value in memory") && !text.contains("failed: "), "{text}");
+    assert!(!text.contains(" 1 ports") && !text.contains(" 1 folders"), "{text}");
+}
+
 fn watching(place: &Place, args: &[&str], output: impl Into<Stdio>) -> Guarded {
     let mut command: Command = place.hushfs(&[&["status"], args].concat());
     Guarded::spawn(command.stdout(output).stderr(Stdio::inherit())).unwrap()

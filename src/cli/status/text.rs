@@ -103,7 +103,11 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
         let past = if *past_ttl > 0 { format!(", {past_ttl} past their ttl") } else { String::new() };
         format!(", {newest} to {oldest} s old, half of them up to {median} s{past}")
     });
-    let _ = writeln!(text, "  secrets: {listed}, {} values in memory{ages}", scope.values);
+    let values = match scope.values {
+        1 => "1 value".to_owned(),
+        many => format!("{many} values"),
+    };
+    let _ = writeln!(text, "  secrets: {listed}, {values} in memory{ages}");
     if let Some(error) = &scope.last_error {
         let _ = writeln!(text, "  last error at {} ({}): {}", error.at, error.kind, escaped(&error.detail));
     }

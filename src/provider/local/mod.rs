@@ -85,6 +85,10 @@ impl Provider for Local {
         "local"
     }
 
+    fn predicts(&self) -> bool {
+        false
+    }
+
     fn list(&self) -> Answer<'_, Listing> {
         self.ask(Store::list)
     }
