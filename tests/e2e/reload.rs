@@ -384,3 +384,37 @@ fn a_directory_that_is_open_from_before_tells_the_kernel_nothing_that_is_not_so_
     assert!(fs::metadata(place.mnt().join("gone")).is_err());
     assert_eq!(fs::metadata(place.mnt().join("moves/db/KEY")).unwrap().len(), "of three".len() as u64);
 }
+
+#[cfg(feature = "vault")]
+#[test]
+fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_an_answer() {
+    let (place, [one, two, _]) = place();
+    // Takes calls and says nothing.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let token = place.private("token", "any");
+    let slow = |prefix: &str| {
+        format!(
+            "[scopes.slow]\nprovider = \"vault\"\naddress = \"http://{}\"\nprefix = \"{prefix}/\"\ntimeout = \"8s\"\n\
+             auth = {{ method = \"token\", token_file = {token:?} }}\n",
+            server.local_addr().unwrap()
+        )
+    };
+    let _daemon = place.mount(&[slow("before"), one.scope("same")].concat());
+    read(&place, "same/db/KEY");
+    std::thread::scope(|threads| {
+        let reader = threads.spawn(|| errno_of_reading(&place.mnt().join("slow/db/KEY")));
+        server.accept().unwrap();
+        place.configure(&[slow("after"), one.scope("same"), two.scope("new")].concat());
+        let reloading = threads.spawn(|| reload(&place));
+        eventually("there is the new scope", || (scopes(&place) == ["new", "same", "slow"]).then_some(()));
+        assert_eq!(read(&place, "new/db/KEY"), "of two");
+        assert!(!reader.is_finished() && !reloading.is_finished(), "all that was while somebody waits");
+        let (status, answer) = reloading.join().unwrap();
+        assert_eq!((status, answer["outcome"].as_str()), (Some(0), Some("applied")), "{answer}");
+        assert!(reader.is_finished(), "every request from before is answered");
+        assert_eq!(reader.join().unwrap(), Some(libc::ETIMEDOUT));
+    });
+    assert_eq!(place.calls("same", "fetch"), 1);
+    // Nothing of what hung is left in the way.
+    reloaded(&place, &one.scope("same"));
+}

@@ -87,6 +87,32 @@ fn an_account_is_made_by_reading_it_and_is_gone_after_the_unmount() {
     assert!(!place.log().contains("could not be given back"), "{}", place.log());
 }
 
+#[test]
+fn a_reload_keeps_the_accounts_of_a_scope_that_is_what_it_was_and_gives_back_those_of_one_that_is_not() {
+    let place = Place::new();
+    let (bao, postgres) = start();
+    postgres.role(&bao, "app", "1h", "24h");
+    let same = scope(&bao, "same", &bao.url());
+    let daemon =
+        place.mount(&[same.clone(), scope(&bao, "moves", &bao.url()), scope(&bao, "goes", &bao.url())].concat());
+    let account = |scope: &str| log_in(&postgres, &place.mnt().join(scope).join("app"));
+    let (kept, moves, goes) = (account("same"), account("moves"), account("goes"));
+    assert_eq!(postgres.roles().len(), 3);
+
+    // As another token.
+    place
+        .configure(&[same, scope(&bao, "moves", &bao.url()), "max_stale = \"0\"\nformat = \"json\"\n".into()].concat());
+    let reload = place.run(&["reload", "--mountpoint", place.mnt().to_str().unwrap()]);
+    assert!(reload.status.success(), "{}", String::from_utf8_lossy(&reload.stderr));
+    eventually("what was lent is given back", || (postgres.roles() == [kept.clone()]).then_some(()));
+    assert_eq!(account("same"), kept, "it goes on");
+    let moved = account("moves");
+    assert!(moved != moves && moved != goes);
+    assert_eq!((postgres.roles().len(), leases(&bao, "app").len()), (2, 2));
+    assert!(daemon.stop().success());
+    eventually("the accounts are gone", || postgres.roles().is_empty().then_some(()));
+}
+
 fn humantime_seconds(text: &str) -> i64 {
     let output = std::process::Command::new("date").args(["-u", "+%s", "-d", text]).output().expect("date runs");
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()

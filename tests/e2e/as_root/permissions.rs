@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::grants::grant;
 use crate::support::daemon::{Daemon, Place, is_mounted};
+use crate::support::http::{ask, over_socket};
 use crate::support::plain::PlainStore;
 use crate::support::users::{NOBODY, STRANGER, as_user, hushfs_as, private_mounts, replace};
 
@@ -144,6 +145,25 @@ fn a_user_mounts_reads_asks_for_the_status_and_unmounts() {
     assert!(unmount.status.success(), "{}", String::from_utf8_lossy(&unmount.stderr));
     assert_eq!(daemon.wait().code(), Some(0));
     assert!(!is_mounted(&place.mnt()));
+}
+
+#[test]
+fn the_metrics_of_a_users_daemon_are_all_there_and_for_this_user_alone() {
+    let place = Place::new();
+    let socket = place.path().join("run/metrics.sock");
+    let _daemon = mount_as(&place, NOBODY, &format!("[metrics]\nlisten = {socket:?}\n"));
+    as_user(NOBODY, || all(&place.mnt(), 0));
+    let meta = std::fs::metadata(&socket).unwrap();
+    assert_eq!((meta.mode() & 0o777, meta.uid(), meta.gid()), (0o660, NOBODY, NOBODY));
+    let (head, text) = as_user(NOBODY, || ask(over_socket(&socket), "GET", "/metrics", ""));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let read = "hushfs_read_seconds_count{scope=\"prod\",identity=\"\",cache=\"miss\"} 1";
+    for metric in [read, "process_open_fds ", "process_threads ", "process_resident_memory_bytes ", "process_max_fds "]
+    {
+        assert!(text.lines().any(|line| line.starts_with(metric)), "{metric}: {text}");
+    }
+    let refused = as_user(STRANGER, || std::os::unix::net::UnixStream::connect(&socket).map(drop));
+    assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EACCES));
 }
 
 #[test]
