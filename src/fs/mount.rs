@@ -326,7 +326,7 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<(), Error> {
     if rustix::process::geteuid().is_root() {
         let flags = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() } | UnmountFlags::NOFOLLOW;
         return rustix::mount::unmount(mountpoint, flags).map_err(|errno| match errno {
-            rustix::io::Errno::BUSY => failed(&"it is in use; find by whom with: fuser -m PATH; or add --lazy"),
+            rustix::io::Errno::BUSY => failed(&in_use(mountpoint)),
             errno => failed(&io::Error::from(errno)),
         });
     }
@@ -337,9 +337,12 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<(), Error> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let hint =
-        if said.contains("busy") { "; it is in use; find by whom with: fuser -m PATH; or add --lazy" } else { "" };
+    let hint = if said.contains("busy") { format!("; {}", in_use(mountpoint)) } else { String::new() };
     Err(failed(&format!("{}{hint}", said.trim())))
+}
+
+fn in_use(mountpoint: &Path) -> String {
+    format!("it is in use; find by whom with: fuser -m {}; or add --lazy", mountpoint.display())
 }
 
 /// Unmounts a canonical path that nobody serves, and lets go whoever waits for it, whoever keeps the connection.
