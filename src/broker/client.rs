@@ -97,13 +97,13 @@ impl Broker {
         command.stdin(Stdio::from(acting)).stdout(Stdio::from(looking)).stderr(Stdio::from(logging));
         // A Ctrl-C is for the daemon, which has it unmount then. Nobody waits for this process: it ends with the daemon.
         command.process_group(0).spawn()?;
-        let broker = Self::asked_through([acts, looks, logs], sockets, PATIENCE_FOR_ACTS);
+        let broker = Self { sockets, ..Self::asked_through([acts, looks, logs], PATIENCE_FOR_ACTS) };
         INSTALLED.set(broker).map_err(|_| io::Error::other("there is a broker already"))
     }
 
-    fn asked_through([acts, looks, logs]: [OwnedFd; 3], sockets: Vec<PathBuf>, patience: Duration) -> Self {
-        let (acts, looks, logs) = (Line::new(acts), Line::new(looks), Line::new(logs));
-        Self { acts, looks, logs, sockets, patience, is_touching: AtomicBool::new(false) }
+    fn asked_through(sockets: [OwnedFd; 3], patience: Duration) -> Self {
+        let [acts, looks, logs] = sockets.map(Line::new);
+        Self { acts, looks, logs, sockets: Vec::new(), patience, is_touching: AtomicBool::new(false) }
     }
 
     /// Mounts. The kernel's end, and the device where it is known.
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn touching_that_begins_when_nobody_waits_any_more_is_ended() {
         let ((acts, acting), (looks, _looking), (logs, _logging)) = (pair(), pair(), pair());
-        let mut broker = Broker::asked_through([acts, looks, logs], Vec::new(), Duration::ZERO);
+        let mut broker = Broker::asked_through([acts, looks, logs], Duration::ZERO);
         assert!(!broker.owes_an_end());
         let late = broker.begin_touching((0, 1), None).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn touching_that_is_refused_owes_no_end() {
         let ((acts, acting), (looks, _looking), (logs, _logging)) = (pair(), pair(), pair());
-        let broker = Broker::asked_through([acts, looks, logs], Vec::new(), Duration::from_secs(60));
+        let broker = Broker::asked_through([acts, looks, logs], Duration::from_secs(60));
         thread::scope(|scope| {
             scope.spawn(|| {
                 let (number, _) = asked(&acting);

@@ -21,7 +21,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
         | Principal::Executable(_) => true,
     };
     let is_needed = principals.into_iter().any(needs_proc);
-    if sandbox::proc_hides_processes() && (is_needed || config.sandbox.landlock) {
+    if sandbox::proc_hides_processes(&config.sandbox.user) && (is_needed || config.sandbox.landlock) {
         return vec![hidden(config.sandbox.landlock)];
     }
     if !is_needed {

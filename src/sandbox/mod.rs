@@ -36,7 +36,7 @@ pub use self::owner::{Owner, owner};
 pub use self::process::harden;
 use self::reach::Reach;
 pub use self::user::obstacle as obstacle_to_user;
-use crate::config::{Config, Source};
+use crate::config::{Config, OwnUser, Source};
 
 /// What the daemon's root needs of root's power, where it has it: to read what belongs to other users (stores, tokens),
 /// and to lock memory for values beyond the limit.
@@ -193,8 +193,10 @@ pub fn landlock_version() -> Option<i32> {
 }
 
 /// Would `/proc` hide from this process who asks, once nobody may be traced any more?
-pub fn proc_hides_processes() -> bool {
-    landlock::is_blind()
+pub fn proc_hides_processes(user: &OwnUser) -> bool {
+    // Whose daemon becomes another user takes the group along that sees them.
+    let takes_group = rustix::process::geteuid().is_root() && *user != OwnUser::No && user::obstacle(user).is_none();
+    landlock::is_blind() && !(takes_group && matches!(hidepid::shows(), hidepid::Shows::ToGroup(_)))
 }
 
 /// Does this kernel filter system calls, and is there a list for its architecture?

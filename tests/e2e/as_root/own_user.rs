@@ -221,8 +221,7 @@ fn a_daemon_of_another_user_takes_over_what_roots_has_left_and_the_other_way_rou
     let machine = Machine::new(&place);
     machine.installed_hushfs("");
     machine.secret("db", "value");
-    let becomes =
-        "echo '[audit]\nfile = \"/var/log/hushfs/audit.log\"\n[sandbox]\nuser = '$1 >/etc/hushfs/conf.d/user.toml
+    let becomes = "(cat /etc/hushfs/before; echo '[sandbox]'; echo user = $1) >/etc/hushfs/hushfs.toml
         systemctl restart hushfs.service
         grep Uid: /proc/$(systemctl show --property=MainPID --value hushfs.service)/status | cut -f 2 >>/results/users
         cat /secrets/prod/db/KEY >>/results/reads\n";
@@ -232,6 +231,8 @@ fn a_daemon_of_another_user_takes_over_what_roots_has_left_and_the_other_way_rou
         id -u hushfs >/results/own
         grep ' /secrets ' /proc/self/mountinfo >/results/before
         exec 4</secrets/prod/db/KEY
+        (echo '[audit]'; echo 'file = \"/var/log/hushfs/audit.log\"') >>/etc/hushfs/hushfs.toml
+        mv /etc/hushfs/hushfs.toml /etc/hushfs/before
         for user in false true false '\"hushfs\"'; do sh -eu /becomes $user; done
         kill -KILL $(systemctl show --property=MainPID --value hushfs.service)
         cat <&4 >/results/open
