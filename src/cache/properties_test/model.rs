@@ -7,6 +7,8 @@ use super::script::{Key, Outcome, Said};
 use crate::config::CacheSettings;
 use crate::provider::ErrorKind;
 
+/// How long a reader takes from one part of a path to the next.
+const A_MOMENT: Duration = Duration::from_millis(500);
 /// Rounding of what is a share of a time.
 const ROUNDING: Duration = Duration::from_millis(1);
 
@@ -45,6 +47,7 @@ pub struct Good {
 #[derive(Debug, Clone, Copy)]
 struct Bad {
     kind: ErrorKind,
+    at: Duration,
     until: Duration,
     in_a_row: u32,
 }
@@ -115,6 +118,12 @@ impl Model {
         {
             return self.answer(key, id, Got::Fresh(good.said.text));
         }
+        if let Key::Value(who, name, _) = key
+            && self.has_just_timed_out(&Key::Presence(*who, name.clone()))
+            && let Verdict::Fetch(Some(good)) = self.judge(key)
+        {
+            return self.answer(key, id, Got::Stale(good.said.text));
+        }
         if let Some(got) = self.listed(key) {
             return self.answered.push((id, got));
         }
@@ -150,6 +159,12 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Has somebody who asked just waited in vain? Nobody waits twice in one `open`.
+    fn has_just_timed_out(&self, key: &Key) -> bool {
+        let bad = self.kept.get(key).and_then(|kept| kept.bad);
+        bad.is_some_and(|bad| bad.kind == ErrorKind::TimedOut && self.now < bad.at + A_MOMENT)
     }
 
     /// What a listing in memory says of a name, where that is believed.
@@ -243,13 +258,13 @@ impl Model {
                     Some(asked) => (*asked).clamp(Duration::from_millis(500), Duration::from_secs(300)),
                     None => doubled.min(self.settings.negative_ttl),
                 };
-                let bad = Some(Bad { kind: *kind, until: now + pause, in_a_row });
+                let bad = Some(Bad { kind: *kind, at: now, until: now + pause, in_a_row });
                 let had_one = previous.good.is_some() || previous.expired.is_some();
                 self.kept.insert(key.clone(), Kept { bad, ..previous });
                 if had_one { Got::Expired(*kind) } else { Got::Failed(*kind) }
             }
             Err((kind, _)) => {
-                let bad = Bad { kind: *kind, until: now + self.settings.negative_ttl, in_a_row: 1 };
+                let bad = Bad { kind: *kind, at: now, until: now + self.settings.negative_ttl, in_a_row: 1 };
                 self.kept.insert(key.clone(), Kept { good: None, bad: Some(bad), expired: None });
                 // Who may not have the current version any more has no other one either.
                 if let (Key::Value(who, name, None), Some(_)) = (key, previous.good) {
