@@ -156,12 +156,17 @@ fn a_proc_that_hides_processes_from_root_too_is_told_to_root() {
     private_mounts(&place, 0);
     place.configure("");
     assert!(Found::by(offline(&place)).says("proc", "problem").is_empty());
-    for (options, hides) in
-        [("hidepid=ptraceable", true), ("hidepid=invisible,gid=7", true), ("hidepid=invisible", false)]
-    {
+    // A daemon that becomes another user takes the group along.
+    for (options, user, hides) in [
+        ("hidepid=ptraceable", true, true),
+        ("hidepid=invisible,gid=7", true, false),
+        ("hidepid=invisible,gid=7", false, true),
+        ("hidepid=invisible", true, false),
+    ] {
+        place.configure(&format!("[sandbox]\nuser = {user}\n"));
         let mounted = Command::new("mount").args(["-t", "proc", "-o", options, "proc", "/proc"]).status().unwrap();
         assert!(mounted.success());
-        assert_eq!(Found::by(offline(&place)).says("proc", "problem").len(), usize::from(hides), "{options}");
+        assert_eq!(Found::by(offline(&place)).says("proc", "problem").len(), usize::from(hides), "{options} {user}");
     }
 }
 
