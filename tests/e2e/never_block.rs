@@ -111,7 +111,7 @@ struct Stopped<'a, 'b>(&'a Daemon<'b>);
 
 impl<'a, 'b> Stopped<'a, 'b> {
     fn new(daemon: &'a Daemon<'b>) -> Self {
-        daemon.signal(libc::SIGSTOP);
+        daemon.halt();
         Self(daemon)
     }
 }

@@ -329,7 +329,7 @@ fn a_configuration_whose_provider_cannot_be_made_changes_nothing() {
 #[test]
 fn an_audit_log_that_cannot_be_opened_is_not_taken_in_the_place_of_one_that_can() {
     let (place, [one, two, _]) = place();
-    let (folder, away) = (place.path().join("log"), place.path().join("away"));
+    let (folder, away) = (place.path().join("audit"), place.path().join("away"));
     fs::create_dir(&folder).unwrap();
     let audit = |more: &str, scope: String| format!("[audit]\nfile = {:?}\n{more}\n{scope}", folder.join("reads"));
     let _daemon = place.mount(&audit("", one.scope("a")));
@@ -337,7 +337,7 @@ fn an_audit_log_that_cannot_be_opened_is_not_taken_in_the_place_of_one_that_can(
     place.configure(&audit("required = true", two.scope("b")));
     let (status, answer) = reload(&place);
     assert_eq!((status, &answer["outcome"]), (Some(71), &Value::from("failed")), "{answer}");
-    assert!(answer["message"].as_str().unwrap().contains("log/reads"), "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("audit/reads"), "{answer}");
     assert_eq!(scopes(&place), ["a"]);
     fs::rename(&away, &folder).unwrap();
     read(&place, "a/db/KEY");
@@ -345,4 +345,76 @@ fn an_audit_log_that_cannot_be_opened_is_not_taken_in_the_place_of_one_that_can(
     eventually("it is recorded where it was", || is_recorded().then_some(()));
     assert_eq!(reload(&place).0, Some(0));
     assert_eq!(scopes(&place), ["b"]);
+}
+
+#[test]
+fn where_the_configuration_has_another_mountpoint_a_reload_says_where_the_daemon_is_and_what_to_do() {
+    let (place, [one, ..]) = place();
+    let _daemon = place.mount(&one.scope("a"));
+    let text = fs::read_to_string(place.configure(&one.scope("a"))).unwrap();
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(place.path().join("hushfs.toml"), text.replace("/mnt\"", "/elsewhere\"")).unwrap();
+    let output = place.run(&["reload"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    for told in [elsewhere.to_str().unwrap(), place.mnt().to_str().unwrap(), "systemctl restart hushfs"] {
+        assert!(said(&output).contains(told), "{told}: {output:?}");
+    }
+    let output = place.run(&["status"]);
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+    let told = said(&output);
+    assert!(told.contains("but one is at ") && told.contains(place.mnt().to_str().unwrap()), "{told}");
+}
+
+#[test]
+fn a_directory_that_is_open_from_before_tells_the_kernel_nothing_that_is_not_so_any_more() {
+    let (place, [one, two, three]) = place();
+    let _daemon = place.mount(&[LONG, &one.scope("moves"), &two.scope("gone")].concat());
+    assert_eq!(read(&place, "moves/db/KEY"), "of one");
+    let open = ["", "moves/db"].map(|path| File::open(place.mnt().join(path)).unwrap());
+    reloaded(&place, &[LONG, &three.scope("moves")].concat());
+    let names = open.map(|directory| {
+        let entries = rustix::fs::Dir::new(directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_str().unwrap().to_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    });
+    assert_eq!(names, [vec!["gone", "moves"], vec!["KEY"]], "names are those of when it was opened");
+    assert!(fs::metadata(place.mnt().join("gone")).is_err());
+    assert_eq!(fs::metadata(place.mnt().join("moves/db/KEY")).unwrap().len(), "of three".len() as u64);
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_an_answer() {
+    let (place, [one, two, _]) = place();
+    // Takes calls and says nothing.
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let token = place.private("token", "any");
+    let slow = |prefix: &str| {
+        format!(
+            "[scopes.slow]\nprovider = \"vault\"\naddress = \"http://{}\"\nprefix = \"{prefix}/\"\ntimeout = \"8s\"\n\
+             auth = {{ method = \"token\", token_file = {token:?} }}\n",
+            server.local_addr().unwrap()
+        )
+    };
+    let _daemon = place.mount(&[slow("before"), one.scope("same")].concat());
+    read(&place, "same/db/KEY");
+    std::thread::scope(|threads| {
+        let reader = threads.spawn(|| errno_of_reading(&place.mnt().join("slow/db/KEY")));
+        server.accept().unwrap();
+        place.configure(&[slow("after"), one.scope("same"), two.scope("new")].concat());
+        let reloading = threads.spawn(|| reload(&place));
+        eventually("there is the new scope", || (scopes(&place) == ["new", "same", "slow"]).then_some(()));
+        assert_eq!(read(&place, "new/db/KEY"), "of two");
+        assert!(!reader.is_finished() && !reloading.is_finished(), "all that was while somebody waits");
+        let (status, answer) = reloading.join().unwrap();
+        assert_eq!((status, answer["outcome"].as_str()), (Some(0), Some("applied")), "{answer}");
+        assert!(reader.is_finished(), "every request from before is answered");
+        assert_eq!(reader.join().unwrap(), Some(libc::ETIMEDOUT));
+    });
+    assert_eq!(place.calls("same", "fetch"), 1);
+    // Nothing of what hung is left in the way.
+    reloaded(&place, &one.scope("same"));
 }

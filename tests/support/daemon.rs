@@ -186,6 +186,15 @@ impl Daemon<'_> {
         assert_eq!(unsafe { libc::kill(self.child.id() as i32, signal) }, 0);
     }
 
+    /// SIGSTOP. No thread of it does anything from here on, until SIGCONT.
+    pub fn halt(&self) {
+        self.signal(libc::SIGSTOP);
+        // Told of it when every thread has stopped, and not before.
+        // SAFETY: our own child, not yet reaped; nothing is written.
+        let stopped = unsafe { libc::waitid(libc::P_PID, self.child.id(), std::ptr::null_mut(), libc::WSTOPPED) };
+        assert_eq!(stopped, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(libc::SIGTERM);

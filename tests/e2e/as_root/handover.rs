@@ -98,6 +98,7 @@ fn a_request_that_the_dead_daemon_had_read_is_answered_by_the_next() {
     let results = machine.run(&format!(
         "disk=$(systemctl show --property=MainPID --value disk.service)
         kill -STOP $disk
+        while cat /proc/$disk/task/*/status | grep '^State:' | grep -qv stopped; do sleep 0.1; done
         cat /secrets/stuck/KEY/value >/results/read &
         reader=$!
         # Time for it to ask, and to wait for the file system that hangs.

@@ -12,7 +12,12 @@ fn machine<'a>(place: &'a Place, settings: &str) -> Machine<'a> {
 }
 
 /// For the scripts.
-const PID: &str = "pid() { systemctl show --property=MainPID --value hushfs.service; }\n";
+const PID: &str = "pid() { systemctl show --property=MainPID --value hushfs.service; }
+        # Until no thread of it does anything.
+        halt() {
+            kill -STOP $1
+            while cat /proc/$1/task/*/status | grep '^State:' | grep -qv stopped; do sleep 0.1; done
+        }\n";
 
 #[test]
 fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_answers() {
@@ -26,7 +31,7 @@ fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_the_next_answers() {
         # It is not killed for as long as it serves.
         sleep 7
         [ $(pid) = $first ]
-        kill -STOP $first
+        halt $first
         cat /secrets/prod/db/KEY >/results/read
         cat <&3 >/results/held
         [ $(pid) != $first ]"
@@ -103,7 +108,7 @@ fn who_waits_for_a_daemon_that_hangs_is_let_go_by_a_lazy_unmount() {
     machine.unit("hushfs.service.d/local.conf", "[Service]\nWatchdogSec=0\n");
     let results = machine.run(&format!(
         "{PID}
-        kill -STOP $(pid)
+        halt $(pid)
         cat /secrets/prod/db/KEY 2>/results/told &
         reader=$!
         until grep -q request_wait_answer /proc/$reader/wchan; do sleep 0.1; done
