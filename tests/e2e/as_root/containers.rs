@@ -82,14 +82,20 @@ fn the_commands_of_the_page_are_those_that_the_tests_run() {
     assert_eq!(commands.collect::<Vec<_>>(), all);
 }
 
-#[test]
-fn a_bubblewrap_with_one_scope_sees_no_other_and_one_with_the_folder_above_sees_later_mounts() {
-    let place = Place::new();
-    private_mounts(&place, 0);
+/// A folder whose mounts reach whoever is given it, and a mountpoint in it.
+fn shared_mountpoint(place: &Place) -> (std::path::PathBuf, std::path::PathBuf) {
+    private_mounts(place, 0);
     let shared = place.path().join("shared");
     let mountpoint = shared.join("mnt");
     std::fs::create_dir_all(&mountpoint).unwrap();
     share_mounts(&shared);
+    (shared, mountpoint)
+}
+
+#[test]
+fn a_bubblewrap_with_one_scope_sees_no_other_and_one_with_the_folder_above_sees_later_mounts() {
+    let place = Place::new();
+    let (shared, mountpoint) = shared_mountpoint(&place);
     let store = PlainStore::new(place.path(), "store");
     store.put("db.json", br#"{"KEY":"value"}"#);
     let settings = grant("allow", "uid:2001", "read", "**") + &store.scope("prod") + &store.scope("billing");
@@ -252,11 +258,7 @@ fn users_and_groups_in_a_container_are_granted_by_number_and_the_audit_log_names
 #[test]
 fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_itself_keeps_the_old_one() {
     let place = Place::new();
-    private_mounts(&place, 0);
-    let shared = place.path().join("shared");
-    let mountpoint = shared.join("mnt");
-    std::fs::create_dir_all(&mountpoint).unwrap();
-    share_mounts(&shared);
+    let (shared, mountpoint) = shared_mountpoint(&place);
     let podman = Podman::new(&place);
     let mut above = podman.create(&[&option(MOUNTED_LATER, "/srv/hushfs", &shared)]);
     let mut itself = podman.create(&[&format!("--volume={}:/secrets:rslave", mountpoint.display())]);
