@@ -204,7 +204,7 @@ impl Operations {
         let parent = self.node(parent)?;
         let found = self.find(&asked, &parent, &name, deadline).await;
         let question = || Question { path: child_path(&parent, &name), action: audit::Action::List, version: None };
-        let found = self.unless_denied(&asked, found, question, deadline).await?;
+        let found = self.unless_failed(&asked, found, question, deadline).await?;
         Ok(self.remember(&found))
     }
 
@@ -212,7 +212,7 @@ impl Operations {
         let asked = Recorder::asked(&caller);
         let node = self.node(ino)?;
         let target = self.target(&asked, &node, deadline).await;
-        self.unless_denied(&asked, target, || question(&node, audit::Action::List), deadline).await
+        self.unless_failed(&asked, target, || question(&node, audit::Action::List), deadline).await
     }
 
     pub async fn opendir(self: Arc<Self>, caller: Caller, ino: u64, deadline: Instant) -> Result<u64, Refusal> {
@@ -304,7 +304,7 @@ impl Operations {
         let asked = Recorder::asked(caller);
         let node = self.node(ino)?;
         let attributes = self.attributes(&asked, &node, deadline).await;
-        self.unless_denied(&asked, attributes, || question(&node, audit::Action::List), deadline).await
+        self.unless_failed(&asked, attributes, || question(&node, audit::Action::List), deadline).await
     }
 
     async fn attributes(
@@ -349,8 +349,8 @@ impl Operations {
         asked
     }
 
-    /// Records that somebody said no; everything else that looking comes to is not recorded.
-    async fn unless_denied<T>(
+    /// Records that somebody said no, or that the provider gave no answer; all else that looking comes to is not recorded.
+    async fn unless_failed<T>(
         &self,
         asked: &Asked,
         result: Result<T, Refusal>,
@@ -359,7 +359,7 @@ impl Operations {
     ) -> Result<T, Refusal> {
         if let Err(refusal) = &result
             && self.recorder.is_on()
-            && recorder::is_denial(refusal)
+            && recorder::counts_as_failed(refusal)
         {
             self.recorder.refused(asked, question(), refusal, deadline).await;
         }

@@ -139,9 +139,10 @@ impl Asked {
     }
 }
 
-/// Did somebody say no? Then the refusal is one to record wherever it is met.
-pub fn is_denial(refusal: &Refusal) -> bool {
-    matches!(judge(refusal).0, Outcome::Deny)
+/// Did somebody say no, or was there nothing to be had from the provider? That is recorded wherever it is met: where a
+/// path cannot be looked up no `open` follows.
+pub fn counts_as_failed(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::NotPermitted { .. } | Refusal::Failed(_))
 }
 
 /// Why, in words.

@@ -213,4 +213,32 @@ mod with_a_cloud {
         assert_eq!(said, [json!("list"), json!("deny"), json!("provider: denied"), json!("EACCES"), Value::Null]);
         assert!(line["path"].as_str().unwrap().starts_with("prod/gone"), "{line}");
     }
+
+    #[test]
+    fn who_finds_no_provider_is_recorded_with_what_kept_it_away() {
+        let place = Place::new();
+        let cloud = Cloud::start(&place);
+        let audit = AuditFile::new(&place, "audit.log");
+        cloud.create("db", br#"{"KEY":"first"}"#);
+        let settings = "ttl = \"1s\"\nmax_stale = \"1s\"\nnegative_ttl = \"200ms\"\ntimeout = \"1s\"";
+        let _daemon = cloud.mount(&place, &(audit.section("") + &cloud.scope("prod", settings)));
+        fs::read(place.mnt().join("prod/db/KEY")).unwrap();
+
+        let expired = "provider: unreachable, for longer than max_stale";
+        let unavailable = || Fault::error(503, "ServiceUnavailable");
+        for (fault, secret, errno, told, reason) in [
+            (Fault::Hang, "other", libc::ETIMEDOUT, "ETIMEDOUT", "provider: timed_out"),
+            (unavailable(), "other", libc::EHOSTUNREACH, "EHOSTUNREACH", "provider: unreachable"),
+            (unavailable(), "db", libc::EKEYEXPIRED, "EKEYEXPIRED", expired),
+            (Fault::error(429, "TooManyRequestsException"), "other", libc::EBUSY, "EBUSY", "provider: throttled"),
+        ] {
+            cloud.proxy.set("*", fault);
+            let path = place.mnt().join("prod").join(secret).join("KEY");
+            eventually(told, || (errno_of_reading(&path) == Some(errno)).then_some(()));
+            let line = audit.lines().pop().unwrap();
+            let said = fields(&line, &["decision", "reason", "errno", "version"]);
+            assert_eq!(said, [json!("error"), json!(reason), json!(told), Value::Null], "{line}");
+            assert!(line["path"].as_str().unwrap().starts_with(&format!("prod/{secret}")), "{line}");
+        }
+    }
 }
