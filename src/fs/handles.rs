@@ -101,6 +101,8 @@ struct Table {
     open: HashMap<u64, Open>,
     /// The handles of each file, in the order they were opened.
     files: HashMap<u64, Vec<u64>>,
+    /// Open since an earlier daemon; what they hold is yet to be fetched.
+    inherited: HashMap<u64, ledger::OpenFile>,
 }
 
 impl Table {
@@ -117,6 +119,11 @@ impl Table {
             Open::Directory(_) => None,
         })
     }
+
+    fn is_open_since_another(&self, ino: u64, era: Option<Era>) -> bool {
+        self.of_file(ino).any(|file| file.era != era)
+            || self.inherited.values().any(|file| file.ino == ino && file.era != era)
+    }
 }
 
 /// Open files and directories by the number that the kernel was given.
@@ -124,8 +131,6 @@ impl Table {
 pub struct Handles {
     table: RwLock<Table>,
     next: AtomicU64,
-    /// Open since an earlier daemon; what they hold is yet to be fetched.
-    inherited: RwLock<HashMap<u64, ledger::OpenFile>>,
     /// How many open each file at this moment.
     being_opened: Mutex<HashMap<u64, usize>>,
 }
@@ -133,29 +138,28 @@ pub struct Handles {
 impl Handles {
     /// Those that an earlier daemon gave. To be called before any other.
     pub fn inherit(&self, open: impl Iterator<Item = (u64, ledger::OpenFile)>) {
-        let mut inherited = self.inherited.write().unwrap_or_else(PoisonError::into_inner);
-        inherited.extend(open);
-        let next = inherited.keys().max().map_or(0, |last| last.saturating_add(1));
+        let mut table = self.write();
+        table.inherited.extend(open);
+        let next = table.inherited.keys().max().map_or(0, |last| last.saturating_add(1));
         self.next.fetch_max(next, Ordering::Relaxed);
     }
 
     /// What an earlier daemon opened, if it is not fetched again yet.
     pub fn inherited(&self, handle: u64) -> Option<ledger::OpenFile> {
-        self.inherited.read().unwrap_or_else(PoisonError::into_inner).get(&handle).cloned()
+        self.read().inherited.get(&handle).cloned()
     }
 
     /// What it holds is here again. None if it has been closed meanwhile.
     pub fn restore(&self, handle: u64, content: Content) -> Option<Arc<Content>> {
-        let mut inherited = self.inherited.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = inherited.remove(&handle) else {
-            drop(inherited);
+        let mut table = self.write();
+        let Some(file) = table.inherited.remove(&handle) else {
+            drop(table);
             return self.file(handle);
         };
         let content = Arc::new(content);
         let (ino, opener, era, since) = (file.ino, file.opener(), file.era, Instant::now());
-        // In one step: who asks what is open misses none.
         let file = OpenFile { content: Arc::clone(&content), ino, opener, era, since, superseded: false };
-        self.write().insert(handle, file);
+        table.insert(handle, file);
         Some(content)
     }
 
@@ -176,9 +180,8 @@ impl Handles {
     pub fn add_file(&self, ino: u64, opener: Opener, era: Option<Era>, content: Content) -> Option<u64> {
         let file = OpenFile { content: Arc::new(content), ino, opener, era, since: Instant::now(), superseded: false };
         // Held over both, so that of two eras only one comes in.
-        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
         let mut table = self.write();
-        if is_open_since_another(&inherited, &table, ino, era) {
+        if table.is_open_since_another(ino, era) {
             return None;
         }
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
@@ -188,8 +191,7 @@ impl Handles {
 
     /// Is the file `ino` open since another era than this? What is mapped of it shows what the last who opens it gets.
     pub fn is_open_since_another(&self, ino: u64, era: Option<Era>) -> bool {
-        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
-        is_open_since_another(&inherited, &self.read(), ino, era)
+        self.read().is_open_since_another(ino, era)
     }
 
     pub fn add_directory(&self, entries: Vec<Entry>, configuration: u64) -> u64 {
@@ -241,13 +243,13 @@ impl Handles {
 
     /// `closed`: did its opener have it?
     fn take(&self, handle: u64, closed: bool) {
-        if self.inherited.write().unwrap_or_else(PoisonError::into_inner).remove(&handle).is_some() {
+        let mut table = self.write();
+        if table.inherited.remove(&handle).is_some() {
             return;
         }
-        let mut table = self.write();
         let removed = table.open.remove(&handle);
         if let Some(Open::File(file)) = &removed {
-            let Table { open, files } = &mut *table;
+            let Table { open, files, .. } = &mut *table;
             if let Some(handles) = files.get_mut(&file.ino) {
                 handles.retain(|other| *other != handle);
                 for other in handles.iter().filter(|other| closed && **other < handle) {
@@ -267,13 +269,11 @@ impl Handles {
 
     /// The open files whose inode is wanted, also those that an earlier daemon opened.
     pub fn holders(&self, wanted: impl Fn(u64) -> bool) -> Vec<Holder> {
-        // Held to the end, so that none is missed that is fetched again meanwhile.
-        let inherited = self.inherited.read().unwrap_or_else(PoisonError::into_inner);
         let table = self.read();
         let here = table.files.keys().filter(|ino| wanted(**ino)).flat_map(|ino| table.of_file(*ino));
         let here =
             here.map(|file| Holder { ino: file.ino, version: file.content.version().to_owned(), opener: file.opener });
-        let earlier = inherited.values().filter(|file| wanted(file.ino));
+        let earlier = table.inherited.values().filter(|file| wanted(file.ino));
         let earlier =
             earlier.map(|file| Holder { ino: file.ino, version: file.version.clone(), opener: file.opener() });
         here.chain(earlier).collect()
@@ -281,7 +281,8 @@ impl Handles {
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.read().open.len() + self.inherited.read().unwrap_or_else(PoisonError::into_inner).len()
+        let table = self.read();
+        table.open.len() + table.inherited.len()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Table> {
@@ -293,15 +294,6 @@ impl Handles {
     }
 }
 
-fn is_open_since_another(
-    inherited: &HashMap<u64, ledger::OpenFile>,
-    table: &Table,
-    ino: u64,
-    era: Option<Era>,
-) -> bool {
-    table.of_file(ino).any(|file| file.era != era) || inherited.values().any(|file| file.ino == ino && file.era != era)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
@@ -311,6 +303,22 @@ mod tests {
     use crate::provider::{Fetched, Payload};
     use crate::secret::Secret;
     use crate::tree::{Document, DocumentFile};
+
+    fn document() -> Arc<Document> {
+        let fetched = Fetched {
+            payload: Payload { raw: Secret::copy_from(b"value").unwrap(), keys: None },
+            version: "1".into(),
+            created: None,
+            source: String::new(),
+            tags: Vec::new(),
+            lease: None,
+        };
+        Arc::new(Document::split(fetched, Format::Auto).unwrap())
+    }
+
+    fn content(document: &Arc<Document>) -> Content {
+        Content::of(Arc::clone(document), SystemTime::UNIX_EPOCH, &DocumentFile::Raw).unwrap()
+    }
 
     #[test]
     fn who_is_opening_a_file_is_counted_until_it_is_done() {
@@ -325,26 +333,34 @@ mod tests {
 
     #[test]
     fn who_has_closed_a_later_open_has_moved_on_and_who_was_never_given_it_has_not() {
-        let fetched = Fetched {
-            payload: Payload { raw: Secret::copy_from(b"value").unwrap(), keys: None },
-            version: "1".into(),
-            created: None,
-            source: String::new(),
-            tags: Vec::new(),
-            lease: None,
-        };
-        let document = Arc::new(Document::split(fetched, Format::Auto).unwrap());
+        let document = document();
         let (handles, opener) = (Handles::default(), Opener { thread: 7, who: None });
-        let open = || {
-            let content = Content::of(Arc::clone(&document), SystemTime::UNIX_EPOCH, &DocumentFile::Raw).unwrap();
-            handles.add_file(5, opener, None, content).unwrap()
-        };
+        let open = || handles.add_file(5, opener, None, content(&document)).unwrap();
         open();
         let is_first_just_opened = || handles.snapshots(5).last().unwrap().just_opened;
         handles.take_back(open());
         assert!(is_first_just_opened());
         handles.remove(open());
         assert!(!is_first_just_opened());
+    }
+
+    #[test]
+    fn opens_closes_and_counts_at_the_same_time_do_not_wait_for_one_another() {
+        let handles = Handles::default();
+        let document = document();
+        std::thread::scope(|threads| {
+            for _ in 0..2 {
+                threads.spawn(|| {
+                    for _ in 0..50_000 {
+                        let opened = handles.add_file(5, Opener { thread: 7, who: None }, None, content(&document));
+                        handles.remove(opened.unwrap());
+                    }
+                });
+                threads.spawn(|| (0..200_000).map(|_| handles.count()).max());
+                threads.spawn(|| (0..200_000).filter(|_| handles.is_open_since_another(5, None)).count());
+            }
+        });
+        assert_eq!(handles.count(), 0);
     }
 
     #[test]
