@@ -25,8 +25,9 @@ use super::protocol::{Answer, Found, Request};
 pub const NAME: &str = "hushfs-broker";
 /// How long it is waited for a look at something: what a caller runs, which is in memory, and the audit log.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// And for what changes something. Two of them fit into the time that the unit has to stop (`TimeoutStopSec=`).
-const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(5);
+/// And for what changes something. Two of them, and what else is waited for at the end, fit into the time that the unit has
+/// to stop (`TimeoutStopSec=`).
+const PATIENCE_FOR_ACTS: Duration = Duration::from_secs(3);
 /// At the start there is nobody yet who waits for the end.
 const PATIENCE_FOR_MOUNTING: Duration = Duration::from_secs(15);
 
@@ -141,6 +142,8 @@ impl Broker {
         self.is_touching.store(true, Ordering::Relaxed);
         match self.act(&Request::BeginTouching { device }, connection)? {
             (Answer::Touching(process), Some(socket)) => Ok(Touching { process, socket }),
+            // It has begun, but the socket has not come through, for want of a descriptor.
+            (answer @ Answer::Touching(_), None) => Err(failure(answer)),
             (answer, _) => {
                 self.is_touching.store(false, Ordering::Relaxed);
                 Err(failure(answer))

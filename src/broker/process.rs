@@ -162,10 +162,10 @@ fn open_logs(log: Option<&Path>, landlock: bool) {
 
 /// In a thread of its own, so that everything else can be asked for meanwhile. It holds nothing of the kernel's end.
 fn ask_mount(mountpoint: &Path, is_asking: &Arc<AtomicBool>) -> io::Result<OwnedFd> {
+    let (ours, theirs) = io::pipe()?;
     if is_asking.swap(true, Ordering::Relaxed) {
         return Err(Errno::BUSY.into());
     }
-    let (ours, theirs) = io::pipe()?;
     let (mountpoint, asking) = (mountpoint.to_owned(), Arc::clone(is_asking));
     let tell = move |mut to: PipeWriter| {
         let errno = mount::ask(&mountpoint).err().map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO));
