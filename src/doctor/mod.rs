@@ -36,10 +36,10 @@ pub fn of_host(source: &Source) -> (Vec<Finding>, Option<Config>) {
         findings.extend(allow_other::check(config));
         findings.extend(mountpoint::check(config));
         findings.extend(memory::check(config));
-        findings.extend(procfs::check(config));
+        findings.extend(procfs::check(config, source));
         findings.extend(lsm::check(config));
         findings.extend(proxy::check(config));
-        findings.extend(sandbox::check(config));
+        findings.extend(sandbox::check(config, source));
     }
     findings.extend(swap::check());
     findings.push(clock::check());

@@ -2,13 +2,13 @@
 
 use super::finding::Finding;
 use crate::access::policy::Principal;
-use crate::config::Config;
+use crate::config::{Config, Source};
 use crate::sandbox;
 
 const NAME: &str = "proc";
 
 /// Nothing to say where it hides nothing and no grant goes by what only /proc knows.
-pub fn check(config: &Config) -> Vec<Finding> {
+pub fn check(config: &Config, source: &Source) -> Vec<Finding> {
     let principals = config.grants.iter().flat_map(|grant| &grant.principals);
     let principals = principals.chain(config.identities.iter().flat_map(|identity| &identity.principals));
     let needs_proc = |principal: &Principal| match principal {
@@ -21,7 +21,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
         | Principal::Executable(_) => true,
     };
     let is_needed = principals.into_iter().any(needs_proc);
-    if sandbox::proc_hides_processes(&config.sandbox.user) && (is_needed || config.sandbox.landlock) {
+    if sandbox::proc_hides_processes(config, source) && (is_needed || config.sandbox.landlock) {
         return vec![hidden(config.sandbox.landlock)];
     }
     if !is_needed {

@@ -1,15 +1,15 @@
 //! Does the kernel have what the daemon confines itself with?
 
 use super::finding::{Finding, Verdict};
-use crate::config::{Config, OwnUser};
+use crate::config::{Config, OwnUser, Source};
 use crate::sandbox;
 
 const NAME: &str = "sandbox";
 
-pub fn check(config: &Config) -> Vec<Finding> {
+pub fn check(config: &Config, source: &Source) -> Vec<Finding> {
     let mut findings = judge(config, sandbox::landlock_version(), sandbox::has_seccomp());
     if super::is_root()
-        && let Some(why) = sandbox::obstacle_to_user(&config.sandbox.user)
+        && let Some(why) = sandbox::obstacle_to_user(config, source)
     {
         let is_ok = |finding: &Finding| finding.verdict == Verdict::Ok;
         findings.retain(|finding| !is_ok(finding));
@@ -69,7 +69,7 @@ fn judge(config: &Config, landlock: Option<i32>, has_seccomp: bool) -> Vec<Findi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Source, load};
+    use crate::config::load;
 
     #[test]
     fn what_is_turned_off_and_what_the_kernel_lacks_is_told() {

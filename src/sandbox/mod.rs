@@ -35,7 +35,6 @@ pub use self::layer::{Layer, State};
 pub use self::owner::{Owner, owner};
 pub use self::process::harden;
 use self::reach::Reach;
-pub use self::user::obstacle as obstacle_to_user;
 use crate::config::{Config, OwnUser, Source};
 
 /// What the daemon's root needs of root's power, where it has it: to read what belongs to other users (stores, tokens),
@@ -193,10 +192,18 @@ pub fn landlock_version() -> Option<i32> {
 }
 
 /// Would `/proc` hide from this process who asks, once nobody may be traced any more?
-pub fn proc_hides_processes(user: &OwnUser) -> bool {
+pub fn proc_hides_processes(config: &Config, source: &Source) -> bool {
     // Whose daemon becomes another user takes the group along that sees them.
-    let takes_group = rustix::process::geteuid().is_root() && *user != OwnUser::No && user::obstacle(user).is_none();
-    landlock::is_blind() && !(takes_group && matches!(hidepid::shows(), hidepid::Shows::ToGroup(_)))
+    let takes_group = || {
+        let becomes_another = rustix::process::geteuid().is_root() && config.sandbox.user != OwnUser::No;
+        becomes_another && obstacle_to_user(config, source).is_none()
+    };
+    landlock::is_blind() && !(matches!(hidepid::shows(), hidepid::Shows::ToGroup(_)) && takes_group())
+}
+
+/// What keeps root's daemon from becoming another user; None where nothing does, and where it is not to.
+pub fn obstacle_to_user(config: &Config, source: &Source) -> Option<String> {
+    user::obstacle(&config.sandbox.user, &Reach::of(config, source))
 }
 
 /// Does this kernel filter system calls, and is there a list for its architecture?

@@ -43,9 +43,7 @@ pub fn enter(wanted: &OwnUser, reach: &Reach) -> io::Result<Layer> {
         return Ok(layer(State::Unneeded, format!("uid {} started the daemon, and not root", owner().uid)));
     }
     let found = match (named, needs_root(reach)) {
-        (None, Some(why)) => Err(format!(
-            "it stays root, as {why}; user = \"{USUAL}\" in [sandbox] has it become that user all the same"
-        )),
+        (None, Some(why)) => Err(format!("it stays root, as {why}")),
         _ => Account::find(named.unwrap_or(USUAL)),
     };
     match found {
@@ -58,8 +56,13 @@ pub fn enter(wanted: &OwnUser, reach: &Reach) -> io::Result<Layer> {
     }
 }
 
-/// What root may be needed for.
+/// What root may be needed for, and what to do where it is not.
 fn needs_root(reach: &Reach) -> Option<String> {
+    let why = root_is_needed_for(reach)?;
+    Some(format!("{why}; user = \"{USUAL}\" in [sandbox] has it become that user all the same"))
+}
+
+fn root_is_needed_for(reach: &Reach) -> Option<String> {
     let has = capabilities(None).ok()?.effective;
     if !has.contains(CapabilitySet::DAC_READ_SEARCH) {
         return Some("without CAP_DAC_READ_SEARCH no other user could read what is root's".to_owned());
@@ -75,10 +78,10 @@ fn needs_root(reach: &Reach) -> Option<String> {
 }
 
 /// What on this host keeps root's daemon from becoming that user; None where nothing does.
-pub fn obstacle(wanted: &OwnUser) -> Option<String> {
+pub fn obstacle(wanted: &OwnUser, reach: &Reach) -> Option<String> {
     match wanted {
         OwnUser::No => None,
-        OwnUser::Usual => Account::find(USUAL).err(),
+        OwnUser::Usual => needs_root(reach).or_else(|| Account::find(USUAL).err()),
         OwnUser::Named(name) => Account::find(name).err(),
     }
 }

@@ -74,6 +74,8 @@ impl Reach {
         paths(&other.read, &[&self.read, &self.write], "read");
         paths(&other.write, &[&self.write], "write to");
         paths(&other.programs, &[&self.programs], "start");
+        let unreachable = other.unreachable.difference(&self.unreachable);
+        lacking.extend(unreachable.map(|path| format!("reach {}, which is not there yet", path.display())));
         let ports = other.connect.difference(&self.connect).map(|port| format!("connect to port {port}"));
         lacking.extend(ports);
         lacking
@@ -253,5 +255,8 @@ mod tests {
         assert!(had.lacks(&same).is_empty());
         let more = Reach { read: ["/ab".into()].into(), connect: [443, 8200].into(), ..Reach::default() };
         assert_eq!(had.lacks(&more), ["read /ab", "connect to port 8200"]);
+        let later = Reach { unreachable: ["/later".into()].into(), ..Reach::default() };
+        assert_eq!(had.lacks(&later), ["reach /later, which is not there yet"]);
+        assert!(later.lacks(&later).is_empty());
     }
 }

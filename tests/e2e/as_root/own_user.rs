@@ -189,8 +189,11 @@ fn where_root_may_be_needed_it_stays_root_unless_a_user_is_named() {
         let configuration = |user: &str| format!("[sandbox]\n{setting}\n{user}\n{scope}");
         let daemon = place.mount(&configuration(""));
         assert_eq!((uid(&daemon), layer(&place).0.as_str()), (0, "missing"), "{setting}");
+        let says_so = || told(&place.run(&["doctor"])).contains("the daemon stays root");
+        assert!(says_so(), "{setting}");
         assert_eq!(daemon.stop().code(), Some(0));
         let daemon = place.mount(&configuration("user = \"hushfs\""));
+        assert!(!says_so(), "{setting}");
         assert_eq!((uid(&daemon), layer(&place).0.as_str()), (own_user().uid.as_raw(), "on"), "{setting}");
         assert_eq!(daemon.stop().code(), Some(0));
     }
