@@ -161,7 +161,7 @@ fn take_the_place(mountpoint: &Path, socket: Option<&Path>) -> Result<Option<Pla
             Ok(None) => {}
         }
         match mount::state(mountpoint).map_err(os("read /proc/self/mountinfo"))? {
-            State::Alive => return Err(DaemonError::Occupied { at: at() }),
+            State::Alive | State::Closed => return Err(DaemonError::Occupied { at: at() }),
             State::Hung => return Err(DaemonError::Hung { at: at() }),
             State::Free | State::Dead if Instant::now() > patience => return Err(DaemonError::Lingering { at: at() }),
             State::Free | State::Dead => std::thread::sleep(Duration::from_millis(20)),
@@ -173,7 +173,7 @@ fn take_the_place(mountpoint: &Path, socket: Option<&Path>) -> Result<Option<Pla
 fn clear_the_place(mountpoint: &Path) -> Result<(), DaemonError> {
     match mount::state(mountpoint).map_err(os("read /proc/self/mountinfo"))? {
         State::Free => Ok(()),
-        State::Alive => Err(DaemonError::Occupied { at: mountpoint.display().to_string() }),
+        State::Alive | State::Closed => Err(DaemonError::Occupied { at: mountpoint.display().to_string() }),
         State::Hung => Err(DaemonError::Hung { at: mountpoint.display().to_string() }),
         State::Dead => {
             tracing::warn!("clearing away what a dead daemon left at {}", mountpoint.display());

@@ -31,7 +31,7 @@ impl Unmount {
                 let why = format!("no hushfs is mounted at {}", mountpoint.display());
                 return Err(Failure::new(Status::Unavailable, why));
             }
-            State::Alive => self.lazy,
+            State::Alive | State::Closed => self.lazy,
             State::Dead => true,
             State::Hung if self.lazy => {
                 mount::give_up(&canonical).map_err(failed)?;

@@ -11,24 +11,44 @@ use crate::secret;
 const NAME: &str = "memory";
 
 pub fn check(config: &Config) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = of_daemon(config).into_iter().collect();
-    let lockable = secret::lockable();
-    findings.push(of_limit(lockable, room_for_values(config, lockable), config.max_bytes, swap::is_on()));
-    findings
+    // What it may lock need not be what we may.
+    of_daemon(config).unwrap_or_else(|| {
+        let lockable = secret::lockable();
+        vec![of_limit(lockable, room_for_values(config, lockable), config.max_bytes, swap::is_on())]
+    })
 }
 
-/// What the daemon that runs could not lock; nothing where there is none, or it does not answer us.
-fn of_daemon(config: &Config) -> Option<Finding> {
+/// How the daemon that runs fares; None where there is none, or it does not answer us.
+fn of_daemon(config: &Config) -> Option<Vec<Finding>> {
     // A mount that hangs would keep us.
     let place = mount::canonical(&config.mountpoint).ok()?;
     let State::Alive = mount::state(&place).ok()? else { return None };
     let Ok(Response::Status(status)) = control::ask(&place, &Request::Status) else { return None };
-    let unlocked = status.cache.memory_unlocked;
-    (unlocked > 0).then(|| {
-        Finding::problem(NAME, format!("the daemon could not lock {unlocked} bytes for values"))
-            .why("they could be written to swap")
-            .mend("LimitMEMLOCK=infinity in the unit, and: systemctl restart hushfs")
-    })
+    Some(of_status(status.cache.memory_unlocked, status.cache.max_bytes, config.max_bytes))
+}
+
+/// `room` is for values, of `max_bytes` in the configuration.
+fn of_status(unlocked: usize, room: u64, max_bytes: u64) -> Vec<Finding> {
+    let mend = "LimitMEMLOCK=infinity in the unit, and: systemctl restart hushfs";
+    let mut findings = Vec::new();
+    if unlocked > 0 {
+        findings.push(
+            Finding::problem(NAME, format!("the daemon could not lock {unlocked} bytes for values"))
+                .why("they could be written to swap")
+                .mend(mend),
+        );
+    }
+    if room < max_bytes {
+        findings.push(
+            Finding::note(NAME, format!("the daemon keeps {room} bytes of values, and not max_bytes = {max_bytes}"))
+                .why("it may lock no more, or has not been told of another max_bytes; what is more is fetched anew when it is read")
+                .mend(format!("{mend}; or: hushfs reload")),
+        );
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(NAME, format!("the daemon can lock max_bytes = {max_bytes}")));
+    }
+    findings
 }
 
 /// `lockable` is what this process may lock, in bytes, None without a limit; so much that values may take `room`.
@@ -57,6 +77,19 @@ fn of_limit(lockable: Option<u64>, room: u64, max_bytes: u64, swap_is_on: bool) 
 mod tests {
     use super::super::finding::Verdict;
     use super::*;
+
+    #[test]
+    fn a_daemon_that_runs_tells_what_it_could_not_lock_and_how_much_less_it_keeps() {
+        for (unlocked, room, verdicts) in [
+            (0, 64, &[Verdict::Ok][..]),
+            (0, 3, &[Verdict::Note]),
+            (4096, 64, &[Verdict::Problem]),
+            (4096, 3, &[Verdict::Problem, Verdict::Note]),
+        ] {
+            let found: Vec<Verdict> = of_status(unlocked, room, 64).iter().map(|it| it.verdict).collect();
+            assert_eq!(found, verdicts, "{unlocked} {room}");
+        }
+    }
 
     #[test]
     fn a_low_limit_matters_where_it_holds_and_there_is_swap() {

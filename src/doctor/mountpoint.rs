@@ -28,7 +28,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     for other in others.iter().filter(|other| **other != canonical) {
         match mount::state(other) {
             Ok(state @ (State::Dead | State::Hung)) => findings.push(of_state(STALE, other, state)),
-            Ok(State::Alive | State::Free) | Err(_) => {}
+            Ok(State::Alive | State::Closed | State::Free) | Err(_) => {}
         }
     }
     findings
@@ -39,6 +39,9 @@ fn of_state(check: &'static str, at: &Path, state: State) -> Finding {
     match state {
         State::Free => Finding::ok(check, format!("nothing is mounted at {at}")),
         State::Alive => Finding::ok(check, format!("a hushfs is mounted at {at}, and answers")),
+        State::Closed => Finding::note(check, format!("a hushfs of another user is mounted at {at}"))
+            .why("without allow_other only that user may look at it, so whether it answers cannot be told")
+            .mend("run this as that user"),
         State::Dead => Finding::problem(check, format!("the mount at {at} is stale"))
             .why("its daemon has died without unmounting; whoever looks gets `Transport endpoint is not connected`")
             .mend(format!("hushfs unmount {at}; or start the daemon, which clears it away")),

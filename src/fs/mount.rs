@@ -37,6 +37,8 @@ pub enum State {
     Free,
     /// A hushfs that answers.
     Alive,
+    /// A hushfs of another user, whom alone the kernel lets ask whether it answers.
+    Closed,
     /// What a dead daemon left behind.
     Dead,
     /// A hushfs that does not answer.
@@ -100,6 +102,7 @@ pub fn state(mountpoint: &Path) -> io::Result<State> {
     }
     Ok(match found {
         Ok(Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED)) => State::Dead,
+        Ok(Err(rustix::io::Errno::ACCESS)) => State::Closed,
         Ok(_) => State::Alive,
         Err(_) => State::Hung,
     })

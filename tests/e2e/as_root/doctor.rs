@@ -51,6 +51,22 @@ fn a_dev_fuse_that_is_roots_alone_is_told_to_others() {
 }
 
 #[test]
+fn a_mount_that_only_another_user_may_ask_is_not_said_to_answer() {
+    let place = of_nobody("");
+    let mut daemon = place.mount("");
+    let is_told_so = || {
+        let found = Found::by(as_nobody(&place));
+        found.says("mountpoint", "note").iter().any(|said| said.starts_with("a hushfs of another user is mounted at"))
+    };
+    assert!(is_told_so());
+    assert_eq!(Found::by(offline(&place)).says("mountpoint", "ok").len(), 1);
+    daemon.signal(libc::SIGKILL);
+    daemon.wait();
+    assert!(is_told_so());
+    assert!(Found::by(offline(&place)).problem("mountpoint").0.ends_with("is stale"));
+}
+
+#[test]
 fn without_fusermount3_or_its_setuid_bit_a_user_cannot_mount() {
     let place = of_nobody("");
     assert_eq!(Found::by(as_nobody(&place)).says("fusermount3", "ok").len(), 1);
