@@ -59,6 +59,7 @@ goldens! {
     a_grant_without_any_scope:
         "allow_other = true\n[[grant]]\nprincipals = [\"everyone\"]\nactions = [\"read\"]\nresources = [\"**\"]\n";
     a_deny_of_root: deny("principals = [\"uid:0\"]");
+    a_root_who_is_denied_what_is_granted_to_nobody: format!("root = \"deny\"\n{HEAD}");
     a_deny_of_root_where_root_is_like_any_other: format!("root = \"deny\"\n{}", deny("principals = [\"uid:0\"]"));
     a_grant_while_others_cannot_pass: with("actions = [\"list\"]").replace("allow_other = true\n", "");
     a_grant_said_twice: format!(

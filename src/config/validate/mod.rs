@@ -99,6 +99,14 @@ pub fn validate(whole: &Table) -> (Config, Vec<Diagnostic>) {
     let identities = identity::all(&root, &names, &judged.values().collect::<Vec<_>>(), &problems);
     let host = grant::Host { scopes: names, allow_other, root: root_policy };
     let grants = grant::all(&root, &host, &problems);
+    if let (RootPolicy::Deny, None, Some(item)) = (root_policy, root.get("grant"), root.get("root")) {
+        root.add(
+            Diagnostic::warning("`root = \"deny\"`, and nothing is granted to anybody")
+                .at(item.place.clone())
+                .label("root's daemon serves no value then")
+                .help("add a [[grant]]; a daemon of another user serves that user without any"),
+        );
+    }
 
     let config = Config {
         mountpoint,
