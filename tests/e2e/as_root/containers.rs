@@ -317,6 +317,36 @@ fn a_container_that_runs_one_program_reads_by_the_pages_commands() {
 }
 
 #[test]
+fn where_root_is_denied_it_can_give_a_scope_to_a_container_once_it_may_list_and_reads_nothing_by_that() {
+    let (place, store) = place();
+    let podman = Podman::new(&place);
+    let settings = |lists: &str| {
+        let others = grant("allow", "uid:2001", "read", "prod/db") + &grant("allow", "uid:202001", "read", "prod/db");
+        format!("root = \"deny\"\n{others}{lists}")
+    };
+    let one_scope = option(ONE_SCOPE, "/secrets/prod", &place.mnt().join("prod"));
+    // A container with users of its own is not given it with `ro`.
+    let of_its_own = one_scope.trim_end_matches(":ro");
+    let users = ["--uidmap=0:200000:65536", "--gidmap=0:200000:65536"];
+    let run = |options: &[&str], user: &str| {
+        let options = [options, &["--user", user]].concat();
+        podman.run(&options, &["cat", "/secrets/prod/db/KEY"])
+    };
+    let daemon = mount(&place, &store, &settings(""));
+    for options in [&[one_scope.as_str()][..], &[users[0], users[1], of_its_own]] {
+        let output = run(options, USER);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("permission denied"), "{output:?}");
+    }
+    assert_eq!(daemon.stop().code(), Some(0));
+    let lists = grant("allow", "uid:0", "list", "prod/**") + &grant("allow", "uid:200000", "list", "prod/**");
+    let _daemon = mount(&place, &store, &settings(&lists));
+    for options in [&[one_scope.as_str()][..], &[users[0], users[1], of_its_own]] {
+        assert_eq!(read_by(run(options, USER)).as_deref(), Some("value"));
+        assert_eq!(read_by(run(options, ROOT)), None);
+    }
+}
+
+#[test]
 fn a_container_with_one_scope_sees_no_other() {
     let (place, store) = place();
     let podman = Podman::new(&place);
