@@ -56,7 +56,7 @@ pub fn main() -> ExitCode {
 }
 
 fn try_it(attempt: &str, what: &str) -> io::Result<()> {
-    let parent = i64::from(rustix::process::getppid().map_or(1, |pid| pid.as_raw_nonzero().get()));
+    let process = || what.parse::<i64>().map_err(io::Error::other);
     let mut byte = [0_u8; 16];
     let memory = byte.as_mut_ptr() as i64;
     let text = std::ffi::CString::new(what)?;
@@ -82,20 +82,22 @@ fn try_it(attempt: &str, what: &str) -> io::Result<()> {
         "open a file system" => call(libc::SYS_fsopen, [c"tmpfs".as_ptr() as i64, 0, 0, 0, 0, 0]),
         "load a module" => call(libc::SYS_finit_module, [-1, text, 0, 0, 0, 0]),
         "load a kernel" => call(libc::SYS_kexec_load, [0, 0, 0, -1, 0, 0]),
-        "trace" => call(libc::SYS_ptrace, [i64::from(libc::PTRACE_SEIZE), parent, 0, 0, 0, 0]),
+        "trace" => call(libc::SYS_ptrace, [i64::from(libc::PTRACE_SEIZE), process()?, 0, 0, 0, 0]),
         "read another's memory" => {
             let of = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
             let of = std::ptr::from_ref(&of) as i64;
-            match call(libc::SYS_process_vm_readv, [parent, of, 1, of, 1, 0]) {
+            match call(libc::SYS_process_vm_readv, [process()?, of, 1, of, 1, 0]) {
                 // Nothing is there, and that is only said to who may look.
                 Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(()),
                 result => result,
             }
         }
-        "open another's memory" => File::open(format!("/proc/{parent}/mem")).map(drop),
-        "signal" => call(libc::SYS_kill, [parent, 0, 0, 0, 0, 0]),
-        "see another's limits" => call(libc::SYS_prlimit64, [parent, i64::from(libc::RLIMIT_NOFILE), 0, memory, 0, 0]),
-        "have the kernel signal" => call(libc::SYS_fcntl, [0, i64::from(libc::F_SETOWN), parent, 0, 0, 0]),
+        "open another's memory" => File::open(format!("/proc/{}/mem", process()?)).map(drop),
+        "signal" => call(libc::SYS_kill, [process()?, 0, 0, 0, 0, 0]),
+        "see another's limits" => {
+            call(libc::SYS_prlimit64, [process()?, i64::from(libc::RLIMIT_NOFILE), 0, memory, 0, 0])
+        }
+        "have the kernel signal" => call(libc::SYS_fcntl, [0, i64::from(libc::F_SETOWN), process()?, 0, 0, 0]),
         "become another user" => call(libc::SYS_setuid, [65_533, 0, 0, 0, 0, 0]),
         "become root" => call(libc::SYS_setresuid, [0, 0, 0, 0, 0, 0]),
         "take all capabilities" => {

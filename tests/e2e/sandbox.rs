@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::child::Guarded;
 use crate::support::daemon::{HUSHFS, Place, errno_of_reading};
 use crate::support::plain::PlainStore;
 use crate::support::store::Store;
@@ -43,6 +44,8 @@ enum On {
     OfRoot,
     /// A socket on which root listens, with this mode.
     OfRootAt(u32),
+    /// Another process of the user who starts the daemon.
+    Process,
 }
 
 /// An attempt, and each layer that is enough to keep it from success. Not as root, an attempt that fails anyway is left out,
@@ -62,12 +65,12 @@ const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
     ("connect", On::Port, &[LANDLOCK], false),
     ("listen", On::Nothing, &[LANDLOCK], false),
     ("connect without a path", On::Socket, &[LANDLOCK], false),
-    ("signal", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
-    ("see another's limits", On::Nothing, &[USER, SECCOMP], true),
-    ("have the kernel signal", On::Nothing, &[SECCOMP], false),
-    ("trace", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
-    ("read another's memory", On::Nothing, &[USER, LANDLOCK, SECCOMP], true),
-    ("open another's memory", On::Nothing, &[USER, LANDLOCK], true),
+    ("signal", On::Process, &[USER, LANDLOCK, SECCOMP], false),
+    ("see another's limits", On::Process, &[USER, SECCOMP], false),
+    ("have the kernel signal", On::Process, &[SECCOMP], false),
+    ("trace", On::Process, &[USER, LANDLOCK, SECCOMP], false),
+    ("read another's memory", On::Process, &[USER, LANDLOCK, SECCOMP], false),
+    ("open another's memory", On::Process, &[USER, LANDLOCK], false),
     ("make memory that is written and run", On::Nothing, &[SECCOMP], false),
     ("make a user namespace", On::Nothing, &[SECCOMP], false),
     ("make a ring", On::Nothing, &[SECCOMP], false),
@@ -118,6 +121,10 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
     for folder in [&store.path, &place.path().join("log")] {
         open_folder(folder);
     }
+    let mut process = Command::new("sleep");
+    process.arg("infinity");
+    prepare(&mut process);
+    let process = traceable(&mut process);
     let shown = |path: &Path| path.to_str().unwrap().to_owned();
     for (attempt, on, enough, needs_root) in ATTEMPTS {
         if *needs_root && !is_root {
@@ -142,6 +149,7 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
                 On::Log => shown(&place.path().join("log/audit.log")),
                 On::OfRoot => shown(&of_root.join("file")),
                 On::OfRootAt(mode) => shown(&of_root.join(format!("{mode:o}"))),
+                On::Process => process.0.id().to_string(),
             };
             let layers: String = ALL.iter().map(|it| format!("{it} = {}\n", on_layers.contains(it))).collect();
             let file = place.configure(&format!(
@@ -161,13 +169,26 @@ fn make_attempts(place: &Place, elsewhere: &Path, is_root: bool, prepare: impl F
         };
         let free = came_to(&[]);
         assert!(!is_refused(&free), "{attempt} without a sandbox: {free}");
-        for layer in *enough {
+        for layer in enough.iter().filter(|layer| is_root || **layer != USER) {
             let alone = came_to(&[NO_NEW_PRIVILEGES, layer]);
             assert!(is_refused(&alone), "{attempt} with {layer}: {alone}");
         }
         let whole = came_to(&ALL);
         assert!(is_refused(&whole), "{attempt} with all layers: {whole}");
     }
+}
+
+/// Starts a program that every process of its user may trace.
+fn traceable(command: &mut Command) -> Guarded {
+    // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            // Yama lets nobody but its parents; without Yama this is an error, and not needed.
+            libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY);
+            Ok(())
+        });
+    }
+    Guarded::spawn(command).unwrap()
 }
 
 /// For every user, where the test is made as another.
@@ -452,8 +473,6 @@ pub mod as_root {
         use std::process::Stdio;
 
         use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-
-        use crate::support::child::Guarded;
 
         let folder = elsewhere();
         fs::write(folder.path().join("file"), "x").unwrap();
