@@ -82,6 +82,8 @@ const ATTEMPTS: &[(&str, On, &[&str], bool)] = &[
     ("open a file system", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
     ("load a module", On::Nothing, &[SECCOMP], true),
     ("load a kernel", On::Nothing, &[SECCOMP], true),
+    ("load a filter of the kernel's", On::Nothing, &[SECCOMP], true),
+    ("catch page faults", On::Nothing, &[SECCOMP], false),
     ("make namespaces", On::Nothing, &[USER, CAPABILITIES, SECCOMP], true),
     ("connect to a path", On::OfRootAt(0o600), &[USER], true),
     ("connect to a path", On::OfRootAt(0o660), &[USER], true),
