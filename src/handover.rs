@@ -250,6 +250,19 @@ mod tests {
         }
     }
 
+    /// In a moment, being killed; killed here where that is not so. One that nobody has collected has ended, too.
+    fn has_ended(pid: rustix::process::Pid) -> bool {
+        let status = format!("/proc/{}/status", pid.as_raw_nonzero());
+        for _ in 0..3000 {
+            match std::fs::read_to_string(&status) {
+                Ok(status) if !status.contains("State:\tZ") => thread::sleep(Duration::from_millis(10)),
+                Ok(_) | Err(_) => return true,
+            }
+        }
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        false
+    }
+
     #[test]
     fn a_program_that_does_not_end_is_waited_for_no_longer_than_said_and_ended() {
         let shell = |script: &str, patience: Duration| {
@@ -257,8 +270,19 @@ mod tests {
         };
         let (status, output) = shell("echo said; exit 3", Duration::from_secs(60)).unwrap();
         assert_eq!((status.code(), &*output), (Some(3), &b"said\n"[..]));
-        for hung in ["echo $$; exec sleep 1000", "exec 1>&-; exec sleep 1000"] {
-            assert!(shell(hung, Duration::from_millis(50)).is_none(), "{hung}");
+        let folder = tempfile::tempdir().unwrap();
+        for hung in ["exec sleep 1000", "exec 1>&-; exec sleep 1000"] {
+            let file = folder.path().join("pid");
+            let script = format!("echo $$ >{}; {hung}", file.display());
+            // So long that it has got as far as to tell its id.
+            let patience = (0..10).map(|doubled| Duration::from_millis(50 << doubled));
+            let pid = patience.into_iter().find_map(|patience| {
+                assert!(shell(&script, patience).is_none(), "{hung}");
+                std::fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok()
+            });
+            let pid = rustix::process::Pid::from_raw(pid.unwrap()).unwrap();
+            assert!(has_ended(pid), "{hung}");
+            std::fs::remove_file(file).unwrap();
         }
         assert!(output_until(&mut Command::new("/missing"), Instant::now()).is_none());
     }
