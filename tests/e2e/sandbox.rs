@@ -387,17 +387,20 @@ fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others
     let other = elsewhere();
     let stranger = other.path().join("stranger");
     fs::write(&stranger, "x").unwrap();
+    // One that it may read, as the configuration beside it, and not run.
+    let other_program = place.path().join("true");
+    fs::copy("/bin/true", &other_program).unwrap();
     let cloud = Cloud::start(&place);
     cloud.create("db", b"x");
     fs::create_dir_all(place.path().join("aws")).unwrap();
     let (profiles, program) = (place.path().join("aws/profiles"), place.path().join("aws/credentials"));
     let answer = r#"{"Version":1,"AccessKeyId":"test","SecretAccessKey":"test"}"#;
-    fs::write(&program, format!("#!/bin/sh\ncat {} 2>/dev/null && exit 1\necho '{answer}'\n", stranger.display()))
-        .unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&profiles, format!("[profile by-program]\ncredential_process = {}\n", program.display())).unwrap();
     let scope = cloud.scope("prod", "auth = { method = \"profile\", profile = \"by-program\" }");
-    let value = |configuration: &str| {
+    // Fails where the program can do what it should not.
+    let value = |attempt: &str, configuration: &str| {
+        fs::write(&program, format!("#!/bin/sh\n{attempt} 2>/dev/null && exit 1\necho '{answer}'\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         place.configure(configuration);
         let mut command = cloud.command(&place, None);
         command.env("AWS_CONFIG_FILE", &profiles);
@@ -406,11 +409,11 @@ fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others
         assert_eq!(daemon.stop().code(), Some(0));
         value
     };
-    assert_eq!(value(&scope).unwrap(), b"x", "{}", place.log());
-    assert!(
-        value(&format!("[sandbox]\nlandlock = false\n{scope}")).is_err(),
-        "the program would read what it should not"
-    );
+    for attempt in [format!("cat {}", stranger.display()), other_program.display().to_string()] {
+        assert_eq!(value(&attempt, &scope).unwrap(), b"x", "{attempt}: {}", place.log());
+        let free = value(&attempt, &format!("[sandbox]\nlandlock = false\n{scope}"));
+        assert!(free.is_err(), "{attempt}: it fails without a sandbox, too");
+    }
 }
 
 pub mod as_root {
