@@ -10,9 +10,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Signal, kill_process};
+
 use crate::support::audit_log::AuditFile;
 use crate::support::child::Guarded;
-use crate::support::daemon::{HUSHFS, Place, eventually};
+use crate::support::daemon::{HUSHFS, Place, children, eventually};
 use crate::support::plain::PlainStore;
 
 /// Root's mount has events without it.
@@ -255,10 +257,9 @@ mod as_root {
         refresh(&key);
         watch.wait_for(&[""]);
         eventually("it is read-only", || of_the_file_system(&place.mnt()).starts_with("ro").then_some(()));
-        // The daemon's only child is its broker, of which those are that touch files.
-        let children = |process: &str| fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
-        let broker = children(&daemon.child.id().to_string());
-        eventually("no process is left", || children(broker.trim()).is_empty().then_some(()));
+        // Those that touch files are the broker's.
+        let broker = daemon.broker().as_raw_nonzero().get() as u32;
+        eventually("no process is left", || children(broker).is_empty().then_some(()));
         assert_eq!(daemon.stop().code(), Some(0));
     }
 
@@ -268,17 +269,12 @@ mod as_root {
         let daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
         let key = place.mnt().join("prod/db/KEY");
         fs::read(&key).unwrap();
-        let main = daemon.child.id().to_string();
-        let broker = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
-        let signal = |signal: i32| {
-            // SAFETY: no memory is passed. It is the only child of a daemon of ours.
-            assert_eq!(unsafe { libc::kill(broker.trim().parse().unwrap(), signal) }, 0);
-        };
-        signal(libc::SIGSTOP);
+        let broker = daemon.broker();
+        kill_process(broker, Signal::STOP).unwrap();
         store.put("db.json", br#"{"KEY":"two"}"#);
         refresh(&key);
         eventually("nobody waits for it any more", || place.log().contains("is not told of changes").then_some(()));
-        signal(libc::SIGCONT);
+        kill_process(broker, Signal::CONT).unwrap();
         // It does now what it was asked for then.
         let mended = || place.log().contains("read-only to the kernel again").then_some(());
         eventually("it is asked to end that", mended);

@@ -42,6 +42,7 @@ mod aws;
 #[cfg(feature = "azure")]
 mod azure;
 mod bad_input;
+mod broker;
 mod budget;
 #[cfg(feature = "aws")]
 mod check_online;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crate::support::cloud::Cloud;
 use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually, is_mounted};
 use crate::support::fault_proxy::Fault;
-use crate::support::plain::PlainStore;
 
 const READERS: usize = 1000;
 /// The promise is 5 s; the rest is for a machine that has other things to do. Who hangs, hangs for longer.
@@ -127,30 +126,6 @@ fn an_unmount_while_a_thousand_wait_says_that_it_is_in_use_and_succeeds_after_th
         eventually("it is in use no more", || place.run(&["unmount"]).status.success().then_some(()));
     });
     all_timed_out(&errnos);
-}
-
-#[test]
-fn a_daemon_whose_broker_is_killed_says_so_and_ends_with_an_error_and_the_next_one_mounts() {
-    let place = Place::new();
-    let store = PlainStore::new(place.path(), "store");
-    store.put("a", b"x");
-    let log = place.path().join("audit.log");
-    let configuration = format!("[audit]\nfile = {log:?}\n{}", store.scope("prod"));
-    let value = place.mnt().join("prod/a/value");
-    let mut daemon = place.mount(&configuration);
-    assert_eq!(fs::read(&value).expect("a value"), b"x");
-    let process = daemon.child.id();
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).expect("children");
-    let broker: i32 = children.trim().parse().expect("its broker is its only child");
-    // SAFETY: no pointers.
-    assert_eq!(unsafe { libc::kill(broker, libc::SIGKILL) }, 0);
-    assert_eq!(daemon.wait().code(), Some(69), "{}", place.log());
-    assert!(place.log().contains("the process hushfs-broker has ended"), "{}", place.log());
-    assert!(fs::read_to_string(&log).expect("records").contains("prod/a/value"), "the last records are written");
-    drop(daemon);
-    let daemon = place.mount(&configuration);
-    assert_eq!(fs::read(&value).expect("a value"), b"x");
-    assert_eq!(daemon.stop().code(), Some(0));
 }
 
 /// What only root may run.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 /// The binary under test.
@@ -195,6 +196,11 @@ impl Daemon<'_> {
         assert_eq!(stopped, 0, "{}", std::io::Error::last_os_error());
     }
 
+    /// Its broker, which is its only child.
+    pub fn broker(&self) -> Pid {
+        children(self.child.id()).trim().parse().ok().and_then(Pid::from_raw).expect("one child")
+    }
+
     /// SIGTERM, and the exit status.
     pub fn stop(mut self) -> ExitStatus {
         self.signal(libc::SIGTERM);
@@ -229,6 +235,11 @@ impl Drop for Daemon<'_> {
             let _ = self.child.wait();
         }
     }
+}
+
+/// The processes that a process's first thread has started, as the kernel lists them.
+pub fn children(process: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).expect("children")
 }
 
 /// Is anything mounted at this path?
