@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::audit_log::AuditFile;
 use crate::support::child::Guarded;
@@ -238,6 +238,22 @@ mod as_root {
     use crate::as_root::permissions::mount_as;
     use crate::support::users::{NOBODY, as_user, hushfs_as};
 
+    /// A process that goes on when this is dropped.
+    struct Stopped(Pid);
+
+    impl Stopped {
+        fn new(process: Pid) -> Self {
+            kill_process(process, Signal::STOP).unwrap();
+            Self(process)
+        }
+    }
+
+    impl Drop for Stopped {
+        fn drop(&mut self) {
+            let _ = kill_process(self.0, Signal::CONT);
+        }
+    }
+
     #[test]
     fn without_the_setting_a_users_mount_is_read_only_to_the_kernel() {
         let place = Place::new();
@@ -270,11 +286,11 @@ mod as_root {
         let key = place.mnt().join("prod/db/KEY");
         fs::read(&key).unwrap();
         let broker = daemon.broker();
-        kill_process(broker, Signal::STOP).unwrap();
+        let stopped = Stopped::new(broker);
         store.put("db.json", br#"{"KEY":"two"}"#);
         refresh(&key);
         eventually("nobody waits for it any more", || place.log().contains("is not told of changes").then_some(()));
-        kill_process(broker, Signal::CONT).unwrap();
+        drop(stopped);
         // It does now what it was asked for then.
         let mended = || place.log().contains("read-only to the kernel again").then_some(());
         eventually("it is asked to end that", mended);
