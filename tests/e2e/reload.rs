@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::support::daemon::{Place, errno_of_reading, eventually, xattr};
+use crate::support::daemon::{Place, errno_of_reading, eventually, waits_for_fuse, xattr};
 use crate::support::over::IsOver;
 use crate::support::plain::PlainStore;
 
@@ -402,16 +403,22 @@ fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_
     let _daemon = place.mount(&[slow("before"), one.scope("same")].concat());
     read(&place, "same/db/KEY");
     std::thread::scope(|threads| {
-        let reader = threads.spawn(|| errno_of_reading(&place.mnt().join("slow/db/KEY")));
+        let (tell, told) = std::sync::mpsc::channel();
+        let path = place.mnt().join("slow/db/KEY");
+        let reader = threads.spawn(move || {
+            tell.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
+            errno_of_reading(&path)
+        });
+        let reads = PathBuf::from(format!("/proc/self/task/{}", told.recv().unwrap()));
         server.accept().unwrap();
         place.configure(&[slow("after"), one.scope("same"), two.scope("new")].concat());
         let reloading = threads.spawn(|| reload(&place));
         eventually("there is the new scope", || (scopes(&place) == ["new", "same", "slow"]).then_some(()));
         assert_eq!(read(&place, "new/db/KEY"), "of two");
-        assert!(!reader.is_finished() && !reloading.is_finished(), "all that was while somebody waits");
+        assert!(waits_for_fuse(&reads) && !reloading.is_finished(), "all that was while somebody waits");
         let (status, answer) = reloading.join().unwrap();
         assert_eq!((status, answer["outcome"].as_str()), (Some(0), Some("applied")), "{answer}");
-        assert!(reader.is_finished(), "every request from before is answered");
+        assert!(!waits_for_fuse(&reads), "every request from before is answered");
         assert_eq!(reader.join().unwrap(), Some(libc::ETIMEDOUT));
     });
     assert_eq!(place.calls("same", "fetch"), 1);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::cloud::Cloud;
-use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually, is_mounted};
+use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually, is_mounted, waits_for_fuse};
 use crate::support::fault_proxy::Fault;
 
 const READERS: usize = 1000;
@@ -23,8 +23,7 @@ const SHORT: Duration = Duration::from_secs(20);
 /// How many threads of this process wait for an answer of a FUSE daemon.
 fn waiting() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("threads").filter_map(Result::ok);
-    let where_it_waits = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("wchan")).ok();
-    tasks.filter_map(where_it_waits).filter(|at| at == "request_wait_answer").count()
+    tasks.filter(|task| waits_for_fuse(&task.path())).count()
 }
 
 /// Has a thousand readers wait, each for a secret of its own, ends the mount with `end`, and gives what they got.

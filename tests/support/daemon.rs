@@ -237,6 +237,12 @@ impl Drop for Daemon<'_> {
     }
 }
 
+/// Does a thread of this process wait for an answer of a FUSE daemon? Not from the moment on when the kernel has one, whether
+/// the thread has had the time to take it or not.
+pub fn waits_for_fuse(thread: &Path) -> bool {
+    std::fs::read_to_string(thread.join("wchan")).is_ok_and(|at| at == "request_wait_answer")
+}
+
 /// The processes that a process's first thread has started, as the kernel lists them.
 pub fn children(process: u32) -> String {
     std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).expect("children")
