@@ -91,3 +91,66 @@ impl Desk {
         self.worked_on.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Work(&self.worked_on))
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::access::Assignment;
+    use crate::access::audit::AuditLog;
+    use crate::access::policy::Policy;
+    use crate::cache::{Clock, Memory, Sources, SystemClock};
+    use crate::config::RootPolicy;
+    use crate::fs::{Judge, Operations};
+    use crate::tree::Namespace;
+
+    /// Of a daemon that has nothing.
+    pub(in crate::control) fn reporter() -> Reporter {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let memory = Memory::new(1 << 20, &clock, &tokio::runtime::Handle::current(), |_| {});
+        let sources = Sources::new([].into_iter(), Vec::new(), Box::new(crate::provider::registry::build));
+        let namespace = Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory));
+        let audit = AuditLog::start(&crate::config::AuditSettings::default()).unwrap();
+        let judge = Judge::new(Policy::new(Vec::new(), 0, 0, RootPolicy::Allow), Assignment::default(), Arc::default());
+        let operations = Operations::new(Arc::new(namespace), judge, Arc::new(audit), PathBuf::new());
+        Reporter {
+            operations: Arc::new(operations),
+            mountpoint: PathBuf::from("/nowhere"),
+            started: SystemTime::UNIX_EPOCH,
+            had_predecessor: false,
+            max_bytes: 1 << 20,
+            allow_other: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_more_requests_than_32_the_next_is_refused_until_one_of_them_is_done() {
+        let (reload, mut asked) = mpsc::channel(1);
+        let desk = Arc::new(Desk::new(Box::new(reporter), reload));
+        let mut working = JoinSet::new();
+        for _ in 0..32 {
+            let desk = Arc::clone(&desk);
+            working.spawn(async move { desk.answer(b"{\"command\":\"reload\"}", None).await });
+        }
+        let mut pending = Vec::new();
+        while pending.len() < 32 {
+            tokio::select! {
+                asked = asked.recv() => pending.push(asked.unwrap()),
+                answer = working.join_next() => panic!("not worked on: {answer:?}"),
+            }
+        }
+        let refused = || async {
+            let answer = desk.answer(b"{\"command\":\"flush\",\"names\":[]}", None).await;
+            matches!(answer, Response::Refused { why } if why.starts_with("32 requests are worked on"))
+        };
+        assert!(refused().await && refused().await, "whoever is refused is not worked on");
+        drop(pending.pop());
+        assert!(working.join_next().await.is_some());
+        assert!(!refused().await);
+    }
+}

@@ -125,41 +125,13 @@ fn line(response: &Response) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::time::SystemTime;
-
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::access::Assignment;
-    use crate::access::audit::AuditLog;
-    use crate::access::policy::Policy;
-    use crate::cache::{Clock, Memory, Sources, SystemClock};
-    use crate::config::RootPolicy;
-    use crate::control::Reporter;
-    use crate::fs::{Judge, Operations};
-    use crate::tree::Namespace;
+    use crate::control::desk::tests::reporter;
 
     fn desk() -> Desk {
         Desk::new(Box::new(reporter), mpsc::channel(1).0)
-    }
-
-    fn reporter() -> Reporter {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let memory = Memory::new(1 << 20, &clock, &tokio::runtime::Handle::current(), |_| {});
-        let sources = Sources::new([].into_iter(), Vec::new(), Box::new(crate::provider::registry::build));
-        let namespace = Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory));
-        let audit = AuditLog::start(&crate::config::AuditSettings::default()).unwrap();
-        let judge = Judge::new(Policy::new(Vec::new(), 0, 0, RootPolicy::Allow), Assignment::default(), Arc::default());
-        let operations = Operations::new(Arc::new(namespace), judge, Arc::new(audit), PathBuf::new());
-        Reporter {
-            operations: Arc::new(operations),
-            mountpoint: PathBuf::from("/nowhere"),
-            started: SystemTime::UNIX_EPOCH,
-            had_predecessor: false,
-            max_bytes: 1 << 20,
-            allow_other: false,
-        }
     }
 
     #[tokio::test]
