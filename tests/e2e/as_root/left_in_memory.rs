@@ -94,9 +94,19 @@ fn read_all(place: &Place, mark: &Mark) {
 /// What the daemon says of itself, and what the kernel says of it.
 fn told(place: &Place, daemon: &Daemon) -> Vec<u8> {
     let mut all = place.log().into_bytes();
-    for args in [&["status"][..], &["status", "--json"], &["why", "/app/db-0/PASSWORD"], &["readers"]] {
-        let output = place.run(args);
-        all.extend([output.stdout, output.stderr].concat());
+    let (mnt, secret) = (place.mnt(), place.mnt().join("app/db-0/PASSWORD"));
+    let commands: [(&[&str], Option<&Path>, &str); 4] = [
+        (&["status"], None, "app"),
+        (&["status", "--json"], None, "\"app\""),
+        (&["why"], Some(&secret), "yes: "),
+        (&["readers"], Some(&mnt), "app/db-0"),
+    ];
+    for (args, path, expected) in commands {
+        let output = place.hushfs(args).args(path).output().expect("hushfs runs");
+        let said = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&said);
+        assert!(output.status.success() && text.contains(expected), "{args:?}: {}: {text}", output.status);
+        all.extend(said);
     }
     all.extend(fs::read(place.path().join("audit")).expect("the audit log"));
     let mut metrics = UnixStream::connect(place.path().join("metrics")).expect("metrics");
@@ -158,11 +168,18 @@ fn nothing_is_left(provider: &str) {
     assert!(before.later.astray() > 0, "and it would find what is elsewhere: {}", before.later);
     assert!(after.later.0.is_empty(), "{:#?}", after.later.0);
 
-    // Values that nobody flushes, and connections that nobody uses.
-    let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", true);
+    // Values that stay.
+    let daemon = backend.mount(&place, "ttl = \"1h\"\n", true);
     read_all(&place, &mark);
     let told = told(&place, &daemon);
     assert!(told.len() > 50_000 && !mark.is_in(&told), "of {} bytes", told.len());
+    let cached = scan(&daemon, &mark);
+    assert!(cached.of(Kind::Locked) >= SECRETS, "they are cached all the time: {cached}");
+    assert_eq!(daemon.stop().code(), Some(0));
+
+    // Values that nobody flushes, and connections that nobody uses.
+    let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", true);
+    read_all(&place, &mark);
     let evicted = scan_until(&daemon, &mark, PATIENCE, |copies| copies.0.is_empty());
     assert!(evicted.0.is_empty(), "{:#?}", evicted.0);
     assert_eq!(daemon.stop().code(), Some(0));
