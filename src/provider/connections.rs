@@ -10,10 +10,22 @@ use std::time::{Duration, Instant};
 use super::Closing;
 
 /// An idle connection is closed after so long.
-pub const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(5);
 /// The longest that a connection in use is kept, if it is ever so busy: a long answer may have left what shorter ones
 /// after it do not cover.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// What a client that closes idle connections itself is told to close them after.
+#[cfg_attr(not(any(feature = "aws", feature = "rest")), allow(dead_code, reason = "not every client can"))]
+pub fn idle() -> Duration {
+    if keeps_worn() { Duration::from_secs(60 * 60) } else { IDLE }
+}
+
+/// Is no connection closed for having been idle, or busy, for long? Never in a release build; for
+/// `tests/e2e/as_root/left_in_memory.rs`, which could not tell otherwise what a flush closes from what time does.
+fn keeps_worn() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("HUSHFS_TEST_KEEPS_WORN_CONNECTIONS").is_some()
+}
 
 /// Who closes the idle connections of a client?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +110,7 @@ impl<C> InUse<C> {
 
     fn is_worn(&self, now: Instant, idle_ones: IdleOnes) -> bool {
         match idle_ones {
+            _ if keeps_worn() => false,
             IdleOnes::ByUs if now.saturating_duration_since(self.used) >= IDLE => true,
             IdleOnes::ByUs | IdleOnes::ByTheClient => {
                 !self.is_idle(now) && now.saturating_duration_since(self.busy_since) >= LONGEST

@@ -17,7 +17,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::provider::connections::{Connections, IDLE, IdleOnes, Kept};
+use crate::provider::connections::{Connections, IdleOnes, Kept, idle};
 use crate::provider::{Error, ErrorKind, regular_file};
 
 /// Far more than all certificates of a system, in bytes.
@@ -67,7 +67,7 @@ impl HttpClient for Renewed {
 
 fn client(tls: TlsContext) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().pool_idle_timeout(IDLE).proxy_config(ProxyConfig::from_env());
+        let mut connector = Connector::builder().pool_idle_timeout(idle()).proxy_config(ProxyConfig::from_env());
         if let Some(settings) = settings {
             connector = connector.connector_settings(settings.clone());
         }

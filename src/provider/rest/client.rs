@@ -14,7 +14,7 @@ use reqwest::{Certificate, Identity, Request};
 use zeroize::Zeroizing;
 
 use super::trouble::Trouble;
-use crate::provider::connections::{Connections, IDLE, IdleOnes, Kept};
+use crate::provider::connections::{Connections, IdleOnes, Kept, idle};
 use crate::provider::text::{chain, reasons};
 use crate::provider::{Error, ErrorKind, regular_file};
 
@@ -180,7 +180,7 @@ impl Setup {
         let mut builder = reqwest::Client::builder()
             .tls_backend_rustls()
             .redirect(reqwest::redirect::Policy::none())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(idle())
             .connect_timeout(self.connect_timeout)
             .user_agent(USER_AGENT);
         if !self.proxied {

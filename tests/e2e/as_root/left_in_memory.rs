@@ -25,6 +25,8 @@ const SECRETS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Turns off in a debug build what the daemon does against copies.
 const UNMITIGATED: &str = "HUSHFS_TEST_UNMITIGATED";
+/// Leaves in a debug build connections open until there is a flush.
+const KEEPS_WORN: &str = "HUSHFS_TEST_KEEPS_WORN_CONNECTIONS";
 
 fn names() -> Vec<String> {
     (0..SECRETS).map(|n| format!("db-{n}")).collect()
@@ -53,7 +55,7 @@ impl Backend {
         Self::Network { server, _proxy: proxy, tls }
     }
 
-    fn mount<'a>(&self, place: &'a Place, settings: &str, mitigated: bool) -> Daemon<'a> {
+    fn mount<'a>(&self, place: &'a Place, settings: &str, without: Option<&str>) -> Daemon<'a> {
         let lines = match self {
             Self::Folder(store) => store.scope("app"),
             Self::Network { server, tls, .. } => {
@@ -67,8 +69,8 @@ impl Backend {
         if let Self::Network { server, tls, .. } = self {
             server.environment(&mut command, Some(&tls.ca_file()));
         }
-        if !mitigated {
-            command.env(UNMITIGATED, "1");
+        if let Some(mitigation) = without {
+            command.env(mitigation, "1");
         }
         place.start(command)
     }
@@ -136,20 +138,17 @@ struct Row {
     later: Copies,
 }
 
-/// Reads, flushes; and how it is then, at once and a while later.
-fn row(backend: &Backend, place: &Place, mark: &Mark, mitigated: bool) -> Row {
-    let daemon = backend.mount(place, "ttl = \"1h\"\n", mitigated);
+const LONG: &str = "ttl = \"1h\"\n";
+
+/// Reads, flushes; and how it is then, at once and once `later` has been waited for.
+fn row(backend: &Backend, place: &Place, mark: &Mark, without: &str, later: impl Fn(&Daemon) -> Copies) -> Row {
+    let daemon = backend.mount(place, LONG, Some(without));
     read_all(place, mark);
     let after_read = scan(&daemon, mark);
     let flushed = place.run(&["flush"]);
     assert!(flushed.status.success(), "{}", String::from_utf8_lossy(&flushed.stderr));
     let after_flush = scan(&daemon, mark);
-    if !mitigated {
-        // What goes by itself, such as idle connections that the client closes, has gone.
-        thread::sleep(Duration::from_secs(11));
-    }
-    let patience = if mitigated { PATIENCE } else { Duration::ZERO };
-    let later = scan_until(&daemon, mark, patience, |copies| copies.0.is_empty());
+    let later = later(&daemon);
     assert_eq!(daemon.stop().code(), Some(0));
     Row { after_read, after_flush, later }
 }
@@ -158,29 +157,38 @@ fn nothing_is_left(provider: &str) {
     let place = Place::new();
     let mark = Mark::new();
     let backend = Backend::start(provider, &place, &mark);
-    let before = row(&backend, &place, &mark, false);
-    let after = row(&backend, &place, &mark, true);
+    let gone = |daemon: &Daemon| scan_until(daemon, &mark, PATIENCE, |copies| copies.0.is_empty());
+    let before = row(&backend, &place, &mark, UNMITIGATED, |daemon| {
+        // What goes by itself, such as idle connections that the client closes, has gone.
+        thread::sleep(Duration::from_secs(11));
+        scan(daemon, &mark)
+    });
+    // No connection is closed but by the flush.
+    let after = row(&backend, &place, &mark, KEEPS_WORN, gone);
     println!(
         "| {provider} | {} | {} | {} | {} | {} | {} |",
         before.after_read, before.after_flush, before.later, after.after_read, after.after_flush, after.later
     );
     assert!(after.after_read.of(Kind::Locked) >= SECRETS, "the scan finds what is there");
     assert!(before.later.astray() > 0, "and it would find what is elsewhere: {}", before.later);
+    let is_local = matches!(backend, Backend::Folder(_));
+    assert!(is_local || after.after_read.astray() > 0, "connections hold what the flush is to wipe");
     assert!(after.later.0.is_empty(), "{:#?}", after.later.0);
 
-    // Values that stay.
-    let daemon = backend.mount(&place, "ttl = \"1h\"\n", true);
+    // Values that stay, and connections that nobody uses.
+    let daemon = backend.mount(&place, LONG, None);
     read_all(&place, &mark);
     let told = told(&place, &daemon);
     assert!(told.len() > 50_000 && !mark.is_in(&told), "of {} bytes", told.len());
-    let cached = scan(&daemon, &mark);
+    let cached = scan_until(&daemon, &mark, PATIENCE, |copies| copies.astray() == 0);
+    assert_eq!(cached.astray(), 0, "{:#?}", cached.0);
     assert!(cached.of(Kind::Locked) >= SECRETS, "they are cached all the time: {cached}");
     assert_eq!(daemon.stop().code(), Some(0));
 
-    // Values that nobody flushes, and connections that nobody uses.
-    let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", true);
+    // Values that nobody flushes.
+    let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", None);
     read_all(&place, &mark);
-    let evicted = scan_until(&daemon, &mark, PATIENCE, |copies| copies.0.is_empty());
+    let evicted = gone(&daemon);
     assert!(evicted.0.is_empty(), "{:#?}", evicted.0);
     assert_eq!(daemon.stop().code(), Some(0));
 }
