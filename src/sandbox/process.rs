@@ -9,10 +9,18 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 /// Where the kernel refuses what every kernel allows; the daemon must then not start.
 pub fn harden() -> std::io::Result<()> {
     hide()?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    if !keeps_core_limit() {
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    }
     raise(Resource::Memlock);
     raise(Resource::Nofile);
     Ok(())
+}
+
+/// Is the limit on core dumps left as it is, so that nothing is in the way of one but [`hide`]? Never in a release build;
+/// for `tests/e2e/as_root/core_dumps.rs`.
+fn keeps_core_limit() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("HUSHFS_TEST_KEEPS_CORE_LIMIT").is_some()
 }
 
 /// No debugger of the same user, and no core dump. To be called again once the process has become another user: the kernel

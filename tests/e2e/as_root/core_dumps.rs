@@ -11,13 +11,16 @@ use crate::support::memory::family;
 use crate::support::missing;
 use crate::support::store::Store;
 
-fn mounted<'a>(place: &'a Place, mark: &Mark) -> Daemon<'a> {
+/// Has a debug build leave the limit on images as it is.
+const KEEPS_LIMIT: &str = "HUSHFS_TEST_KEEPS_CORE_LIMIT";
+
+fn mounted<'a>(place: &'a Place, mark: &Mark, settings: &str) -> Daemon<'a> {
     let store = Store::new(place.path());
     store.put("db.json.age", serde_json::json!({ "PASSWORD": mark.value }).to_string().as_bytes());
-    place.configure(&store.scope("app"));
+    place.configure(&(settings.to_owned() + &store.scope("app")));
     let mut command = place.hushfs(&["mount"]);
     // Where a kernel that is told nothing else puts an image.
-    command.current_dir(place.path());
+    command.current_dir(place.path()).env(KEEPS_LIMIT, "1");
     limit(&mut command, libc::RLIMIT_CORE, libc::RLIM_INFINITY);
     let daemon = place.start(command);
     for file in ["PASSWORD", ".json", ".env"] {
@@ -45,23 +48,26 @@ fn a_daemon_that_aborts_leaves_no_image_even_where_root_allows_it_one() {
         assert!(ended.core_dumped() && images(&other).len() == 1, "another program's image is seen");
     }
 
-    let mut daemon = mounted(&place, &mark);
-    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // Root of a container may not lift it, and then there is one obstacle more.
-    // SAFETY: a struct on the stack, of the right type.
-    unsafe { libc::prlimit(daemon.child.id() as i32, libc::RLIMIT_CORE, &unlimited, std::ptr::null_mut()) };
-    daemon.signal(libc::SIGABRT);
-    let status = daemon.wait();
-    assert_eq!(status.signal(), Some(libc::SIGABRT));
-    assert!(!status.core_dumped(), "{status}");
-    assert!(images(place.path()).is_empty(), "{:?}", images(place.path()));
+    // Without the layers that would keep any file from being written, too.
+    for settings in ["", "[sandbox]\nuser = false\nlandlock = false\n"] {
+        let place = Place::new();
+        let mut daemon = mounted(&place, &mark, settings);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.child.id())).unwrap();
+        let is_allowed = |line: &str| line.starts_with("Max core file size") && line.contains("unlimited");
+        assert!(limits.lines().any(is_allowed), "{limits}");
+        daemon.signal(libc::SIGABRT);
+        let status = daemon.wait();
+        assert_eq!(status.signal(), Some(libc::SIGABRT));
+        assert!(!status.core_dumped(), "{settings:?}: {status}");
+        assert!(images(place.path()).is_empty(), "{settings:?}: {:?}", images(place.path()));
+    }
 }
 
 #[test]
 fn an_image_that_root_takes_of_the_daemon_has_no_value() {
     missing::program("gcore", "gdb");
     let (place, mark) = (Place::new(), Mark::new());
-    let daemon = mounted(&place, &mark);
+    let daemon = mounted(&place, &mark, "");
     let take = |of: u32, everything: bool| {
         let prefix = place.path().join(format!("image-{everything}"));
         let mut gcore = Command::new("gcore");
