@@ -99,10 +99,14 @@ fn a_request_that_the_dead_daemon_had_read_is_answered_by_the_next() {
         "disk=$(systemctl show --property=MainPID --value disk.service)
         kill -STOP $disk
         while cat /proc/$disk/task/*/status | grep '^State:' | grep -qv stopped; do sleep 0.1; done
+        main=$(systemctl show --property=MainPID --value hushfs.service)
+        # A thread of the daemon waits for the file system that hangs.
+        hangs() {{ grep -q request_wait_answer /proc/$main/task/*/wchan; }}
+        hangs && exit 1
         cat /secrets/stuck/KEY/value >/results/read &
         reader=$!
-        # Time for it to ask, and to wait for the file system that hangs.
-        sleep 1
+        # So it has read the request.
+        until hangs; do sleep 0.1; done
         {KILL}
         kill -CONT $disk
         wait $reader"
