@@ -34,7 +34,7 @@ impl World {
     fn new() -> Self {
         let place = Place::new();
         let cloud = Cloud::start(&place);
-        for name in ["db", "other", "known"] {
+        for name in ["db", "other", "third", "known"] {
             cloud.create(name, b"value");
         }
         Self { place, cloud }
@@ -54,7 +54,12 @@ impl World {
     }
 
     fn until_it_hangs(&self) {
-        eventually("the provider is asked", || (self.cloud.proxy.calls("GetSecretValue") > 0).then_some(()));
+        self.until_it_hangs_for(1);
+    }
+
+    /// Until the provider has been asked for so many values.
+    fn until_it_hangs_for(&self, calls: usize) {
+        eventually("the provider is asked", || (self.cloud.proxy.calls("GetSecretValue") >= calls).then_some(()));
     }
 }
 
@@ -72,6 +77,12 @@ fn reader(path: &Path) -> (Guarded, impl FnMut() -> String + use<>) {
     (child, line)
 }
 
+/// Until the kernel waits for an answer of the daemon's, for this process.
+fn until_it_waits(child: &Guarded) {
+    let wchan = format!("/proc/{}/wchan", child.0.id());
+    eventually("it waits", || std::fs::read_to_string(&wchan).ok()?.contains("request_wait_answer").then_some(()));
+}
+
 fn send(child: &Guarded, signal: i32) {
     // SAFETY: a signal to a child that has not been waited for.
     assert_eq!(unsafe { libc::kill(child.0.id().cast_signed(), signal) }, 0);
@@ -86,13 +97,22 @@ fn a_reader_who_is_killed_is_gone_at_once() {
     use std::os::unix::process::ExitStatusExt;
     let world = World::new();
     let _daemon = world.mount();
-    for signal in [libc::SIGKILL, libc::SIGTERM, libc::SIGINT] {
-        let mut reader = cat(&world.file("db"));
-        world.until_it_hangs();
+    let rounds = [("db", libc::SIGKILL), ("other", libc::SIGTERM), ("third", libc::SIGINT)];
+    for (before, (name, signal)) in rounds.into_iter().enumerate() {
+        let mut reader = cat(&world.file(name));
+        // One secret for each round: only this reader asks for it.
+        world.until_it_hangs_for(before + 1);
         send(&reader, signal);
         assert_eq!(end_of(&mut reader).signal(), Some(signal));
     }
-    assert_eq!(world.cloud.proxy.calls("GetSecretValue"), 1, "the fetch goes on without them, once");
+    // Who comes later waits for what is under way.
+    for (name, signal) in rounds {
+        let mut reader = cat(&world.file(name));
+        until_it_waits(&reader);
+        send(&reader, signal);
+        assert_eq!(end_of(&mut reader).signal(), Some(signal));
+    }
+    assert_eq!(world.cloud.proxy.calls("GetSecretValue"), rounds.len(), "the fetches go on without them, once each");
     assert!(!world.place.log().contains("defect"));
 }
 
@@ -113,7 +133,7 @@ fn a_signal_that_ends_nothing_does_not_end_the_wait_and_a_later_one_that_does_is
     let _daemon = world.mount();
     let (mut first, mut first_says) = reader(&world.file("db"));
     let (mut second, _) = reader(&world.file("other"));
-    eventually("the provider is asked", || (world.cloud.proxy.calls("GetSecretValue") == 2).then_some(()));
+    world.until_it_hangs_for(2);
     for signal in [libc::SIGUSR1, libc::SIGCHLD, libc::SIGPROF] {
         send(&first, signal);
         send(&second, signal);
