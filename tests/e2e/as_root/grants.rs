@@ -203,6 +203,10 @@ fn a_daemon_that_is_not_root_grants_as_well() {
 #[test]
 fn callers_who_come_at_once_never_get_what_is_anothers() {
     let (place, store) = place();
+    // To each its own: a value that came to the wrong caller would show.
+    for name in ["db", "web"] {
+        store.put(&format!("{name}.json"), json!({ "KEY": format!("of {name}") }).to_string().as_bytes());
+    }
     let settings = grant("allow", "uid:2001", "read", "prod/db") + &grant("allow", "uid:2002", "read", "prod/web");
     // What memory has changes all the time.
     let _daemon = mount(&place, &store, &(settings + "[cache]\nttl = \"5ms\"\nlist_ttl = \"5ms\"\n"));
@@ -213,7 +217,8 @@ fn callers_who_come_at_once_never_get_what_is_anothers() {
             scope.spawn(move || {
                 as_user(uid, || {
                     for _ in 0..500 {
-                        assert_eq!(std::fs::read(prod.join(mine).join("KEY")).unwrap(), b"value");
+                        let value = std::fs::read_to_string(prod.join(mine).join("KEY")).unwrap();
+                        assert_eq!(value, format!("of {mine}"));
                         for path in [format!("{other}/KEY"), format!("{other}/.json"), other.to_owned()] {
                             let refused = std::fs::File::open(prod.join(path)).unwrap_err();
                             assert_eq!(refused.raw_os_error(), Some(libc::EACCES));
