@@ -42,7 +42,8 @@ struct Table {
     by_number: HashMap<u64, Known>,
     /// The known files of each secret, to be told when its value changes.
     files: HashMap<SecretNode, Vec<u64>>,
-    /// Where nodes are whose own numbers were left to others. An entry stays while either number is known.
+    /// Where nodes are whose own numbers were left to others. An entry goes when the kernel forgets a number of its node
+    /// and does not know the one in the entry.
     moved: HashMap<Node, u64>,
 }
 
@@ -101,9 +102,16 @@ impl Inodes {
     }
 
     /// A number that the kernel has from an earlier daemon. How often it was given is not known, so it stays until the
-    /// kernel has forgotten more than could be.
+    /// kernel has forgotten more than could be. Of several of one node, which come in any order, the path keeps the one
+    /// that was given last: the farthest from its own, as [`Inodes::leave`] goes on from there.
     pub fn restore(&self, number: u64, node: Node) {
-        self.write().give(number, node, u64::MAX / 2);
+        let mut table = self.write();
+        let own = own(&node);
+        let is_last = table.moved.get(&node).is_none_or(|last| last.wrapping_sub(own) < number.wrapping_sub(own));
+        if node != Node::Root && number != own && is_last {
+            table.moved.insert(node.clone(), number);
+        }
+        table.give(number, node, u64::MAX / 2);
     }
 
     /// The kernel has let go of a number `count` times. True if it has none any more.
@@ -207,11 +215,7 @@ impl Inodes {
         if *node == Node::Root {
             return ROOT;
         }
-        let mut number = table.moved.get(node).copied().unwrap_or_else(|| {
-            let mut hasher = DefaultHasher::new();
-            node.hash(&mut hasher);
-            valid(hasher.finish())
-        });
+        let mut number = table.moved.get(node).copied().unwrap_or_else(|| own(node));
         loop {
             match table.by_number.get(&number) {
                 Some(known) if *known.node != *node => number = valid(number.wrapping_add(1)),
@@ -227,6 +231,13 @@ impl Inodes {
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The number that a node has where nobody else has it, and it was not left to anybody.
+fn own(node: &Node) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    node.hash(&mut hasher);
+    valid(hasher.finish())
 }
 
 /// The number, or one that can be an inode's: 0 is none, 1 the root's, and u64::MAX trips programs that take it for an
@@ -306,6 +317,23 @@ mod tests {
         assert_eq!(inodes.remember(&scope("a")), (number, false));
         assert!(!inodes.forget(number, 1_000_000));
         assert_eq!(inodes.node(number).as_deref(), Some(&scope("a")));
+    }
+
+    #[test]
+    fn a_path_that_had_moved_before_the_daemon_was_another_has_the_number_that_it_had_last() {
+        let before = Inodes::new();
+        let (first, _) = before.remember(&scope("a"));
+        before.leave(first);
+        let (second, _) = before.remember(&scope("a"));
+        before.leave(second);
+        let (third, _) = before.remember(&scope("a"));
+        for known in [vec![third], vec![first, second, third], vec![third, second, first], vec![second, third, first]] {
+            let after = Inodes::new();
+            known.iter().for_each(|&number| after.restore(number, scope("a")));
+            assert_eq!(after.remember(&scope("a")), (third, false), "{known:?}");
+            known.iter().for_each(|&number| assert!(after.forget(number, u64::MAX)));
+            assert_eq!(after.remember(&scope("a")), (first, true), "{known:?}");
+        }
     }
 
     #[test]
