@@ -30,7 +30,7 @@ use super::operations::Operations;
 use super::serving::Serving;
 use crate::access::Caller;
 use crate::broker::{self, Broker};
-use crate::tree::{DocumentFile, FileName, Node, SecretNode, way_to};
+use crate::tree::{DocumentFile, FileName, Inodes, Node, SecretNode, way_to};
 
 /// Keys of one secret that nobody has looked at, and that are told of to who watches their directory.
 const MOST_KEYS: usize = 64;
@@ -220,10 +220,7 @@ impl Drop for Gone<'_> {
 /// The files of a secret that the kernel knows, and so may be watched, and where it knows the directory its keys. Not
 /// these where callers may know of different keys: whoever watches the directory is told their names.
 fn to_touch(operations: &Operations, secret: &SecretNode) -> Vec<Node> {
-    let known = operations.inodes.files_of(secret).into_iter().filter_map(|ino| operations.inodes.node(ino));
-    // A version is what it is.
-    let mut nodes: Vec<Node> =
-        known.filter(|node| matches!(**node, Node::File(_, None, _))).map(|it| (*it).clone()).collect();
+    let mut nodes = known_files(&operations.inodes, secret);
     let directory = Node::Directory(secret.clone());
     if !operations.wants_lists()
         && operations.inodes.node(operations.inodes.number(&directory)).is_some()
@@ -238,4 +235,41 @@ fn to_touch(operations: &Operations, secret: &SecretNode) -> Vec<Node> {
         }
     }
     nodes
+}
+
+/// Each once, also where the kernel knows it by a number that was left to who has it and by that of its path.
+fn known_files(inodes: &Inodes, secret: &SecretNode) -> Vec<Node> {
+    let mut files: Vec<Node> = Vec::new();
+    for node in inodes.files_of(secret).into_iter().filter_map(|ino| inodes.node(ino)) {
+        // A version is what it is.
+        if matches!(*node, Node::File(_, None, _)) && !files.contains(&node) {
+            files.push(Node::clone(&node));
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ScopeName;
+    use crate::provider::Identity;
+    use crate::tree::SecretPath;
+
+    #[test]
+    fn a_file_that_is_known_by_two_numbers_is_touched_once() {
+        let path = SecretPath::child(None, &FileName::parse("db".as_ref()).unwrap()).unwrap();
+        let secret = SecretNode { scope: ScopeName::new("a").unwrap(), identity: Identity::Own, path };
+        let file = |version: Option<&str>| {
+            let version = version.map(str::to_owned);
+            Node::File(secret.clone(), version, DocumentFile::Raw)
+        };
+        let inodes = Inodes::new();
+        let (left, _) = inodes.remember(&file(None));
+        inodes.leave(left);
+        assert_ne!(inodes.remember(&file(None)).0, left);
+        inodes.remember(&file(Some("1")));
+        assert_eq!(inodes.files_of(&secret).len(), 3);
+        assert_eq!(known_files(&inodes, &secret), [file(None)]);
+    }
 }
