@@ -100,7 +100,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), DaemonError> {
         allow_other: config.allow_other,
         events: config.events,
         log: config.audit.file.as_deref(),
-        landlock: config.sandbox.landlock,
+        layers: sandbox::Beside::of(&config.sandbox),
         sockets: doors.files(),
     })
     .map_err(os("start the process that mounts"))?;

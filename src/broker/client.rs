@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use super::line::Line;
 use super::protocol::{Answer, Found, Request};
+use crate::sandbox;
 
 /// What `ps` shows it as.
 pub const NAME: &str = "hushfs-broker";
@@ -56,8 +57,8 @@ pub struct Terms<'a> {
     pub events: bool,
     /// The audit log, if it is a file.
     pub log: Option<&'a Path>,
-    /// May that be kept from being shortened, by Landlock?
-    pub landlock: bool,
+    /// What it gives up; by Landlock the log is kept from being shortened.
+    pub layers: sandbox::Beside,
     /// Those that the daemon has bound, and that are to be gone with it.
     pub sockets: Vec<PathBuf>,
 }
@@ -82,11 +83,11 @@ impl Broker {
     /// # Errors
     /// Where no process can be started.
     pub fn install(terms: Terms<'_>) -> io::Result<()> {
-        let Terms { mountpoint, allow_other, events, log, landlock, sockets } = terms;
+        let Terms { mountpoint, allow_other, events, log, layers, sockets } = terms;
         let pair = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let ((acts, acting), (looks, looking), (logs, logging)) = (pair()?, pair()?, pair()?);
         let mut command = Command::new("/proc/self/exe");
-        command.arg0(NAME).args([allow_other, events, landlock].map(|flag| flag.to_string()));
+        command.arg0(NAME).args([allow_other, events].map(|flag| flag.to_string())).args(layers.arguments());
         // No path is empty.
         command.arg(mountpoint).arg(log.unwrap_or(Path::new(""))).args(&sockets);
         // It speaks to fusermount3 and to systemctl.

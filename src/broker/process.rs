@@ -35,7 +35,7 @@ struct Terms {
     mountpoint: PathBuf,
     allow_other: bool,
     events: bool,
-    landlock: bool,
+    layers: sandbox::Beside,
     log: Option<PathBuf>,
     sockets: Vec<PathBuf>,
 }
@@ -43,10 +43,11 @@ struct Terms {
 impl Terms {
     fn of(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut flag = || arguments.next()?.to_str()?.parse::<bool>().ok();
-        let (allow_other, events, landlock) = (flag()?, flag()?, flag()?);
+        let (allow_other, events) = (flag()?, flag()?);
+        let layers = sandbox::Beside::from_arguments(&mut arguments)?;
         let (mountpoint, log) = (arguments.next()?.into(), PathBuf::from(arguments.next()?));
         let log = (!log.as_os_str().is_empty()).then_some(log);
-        Some(Self { mountpoint, allow_other, events, landlock, log, sockets: arguments.map(PathBuf::from).collect() })
+        Some(Self { mountpoint, allow_other, events, layers, log, sockets: arguments.map(PathBuf::from).collect() })
     }
 }
 
@@ -71,15 +72,16 @@ pub fn main() -> ExitCode {
     // What `ps` shows of a program that was started through a link of /proc is no name.
     let _ = rustix::thread::set_name(c"hushfs-broker");
     crate::telemetry::silence_panics();
-    if sandbox::harden().is_err() || sandbox::confine_broker().is_err() {
-        return ExitCode::FAILURE;
+    if let Err(error) = sandbox::harden().and_then(|()| sandbox::confine_broker(terms.layers).map_err(io::Error::other))
+    {
+        refuse(&error);
     }
     let looks = thread::Builder::new().name("hushfs-looks".into()).spawn(|| {
         look();
         // One half of a broker is none, and the daemon takes notice of its end only.
         std::process::exit(0)
     });
-    let (log, landlock) = (terms.log.clone(), terms.landlock);
+    let (log, landlock) = (terms.log.clone(), terms.layers.landlock);
     let logs = thread::Builder::new().name("hushfs-log".into()).spawn(move || {
         open_logs(log.as_deref(), landlock);
         std::process::exit(0)
@@ -93,24 +95,39 @@ pub fn main() -> ExitCode {
     std::process::exit(0)
 }
 
+/// Where something could not be given up: whoever asks is told of it, and nothing is done for them. The first answer to what
+/// was to be done is the last, so that a daemon that goes on without, as with a mount from before, takes notice.
+fn refuse(error: &io::Error) -> ! {
+    thread::scope(|scope| {
+        scope.spawn(|| while answer_one(io::stderr(), |_, _| (Answer::failed(error), None)) {});
+        scope.spawn(|| {
+            let _ = protocol::receive(io::stdout(), &mut [0; LONGEST], RecvFlags::empty());
+            std::process::exit(1)
+        });
+        answer_one(io::stdin(), |_, _| (Answer::failed(error), None));
+        std::process::exit(1)
+    })
+}
+
 fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
+    let mut of = |said: &[u8], descriptor| match serde_json::from_slice(said) {
+        Ok(request) => of(request, descriptor),
+        Err(error) => (Answer::failed(&error.into()), None),
+    };
+    while answer_one(&socket, &mut of) {}
+}
+
+/// False once nobody asks any more.
+fn answer_one(socket: impl AsFd, of: impl FnOnce(&[u8], Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) -> bool {
     let mut bytes = [0; LONGEST];
-    loop {
-        let (number, (answer, descriptor)) = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
-            Ok((number, said, descriptor)) => match serde_json::from_slice(said) {
-                Ok(request) => (number, of(request, descriptor)),
-                Err(error) => (number, (Answer::failed(&error.into()), None)),
-            },
-            // It has no number that could be answered.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
-            Err(_) => return,
-        };
-        let Ok(answer) = serde_json::to_vec(&answer) else { return };
-        let descriptor = descriptor.as_ref().map(AsFd::as_fd);
-        if protocol::send(&socket, number, &answer, descriptor, SendFlags::empty()).is_err() {
-            return;
-        }
-    }
+    let (number, (answer, descriptor)) = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
+        Ok((number, said, descriptor)) => (number, of(said, descriptor)),
+        // It has no number that could be answered.
+        Err(error) => return error.kind() == io::ErrorKind::InvalidData,
+    };
+    let Ok(answer) = serde_json::to_vec(&answer) else { return false };
+    let descriptor = descriptor.as_ref().map(AsFd::as_fd);
+    protocol::send(&socket, number, &answer, descriptor, SendFlags::empty()).is_ok()
 }
 
 /// Says what callers run, until nobody asks.
@@ -135,29 +152,17 @@ fn look() {
 
 /// Opens the audit log, until nobody asks. What it has opened can be added to, and no more be shortened by anybody.
 fn open_logs(log: Option<&Path>, landlock: bool) {
-    let socket = io::stderr();
     let confined = if landlock { sandbox::forbid_truncation() } else { Ok(()) };
-    let mut bytes = [0; LONGEST];
-    loop {
-        let number = match protocol::receive(&socket, &mut bytes, RecvFlags::empty()) {
-            Ok((number, ..)) => number,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => continue,
-            Err(_) => return,
-        };
-        let opened = match (&confined, log) {
-            (Err(error), _) => Err(io::Error::other(error.to_string())),
-            (Ok(()), None) => Err(io::ErrorKind::NotFound.into()),
-            (Ok(()), Some(log)) => audit::open_file(log),
-        };
-        let (answer, file) = match opened {
-            Ok((file, torn)) => (Answer::Log { torn }, Some(OwnedFd::from(file))),
-            Err(error) => (Answer::failed(&error), None),
-        };
-        let Ok(answer) = serde_json::to_vec(&answer) else { return };
-        if protocol::send(&socket, number, &answer, file.as_ref().map(AsFd::as_fd), SendFlags::empty()).is_err() {
-            return;
-        }
-    }
+    let open = || match (&confined, log) {
+        (Err(error), _) => Err(io::Error::other(error.to_string())),
+        (Ok(()), None) => Err(io::ErrorKind::NotFound.into()),
+        (Ok(()), Some(log)) => audit::open_file(log),
+    };
+    let opened = |_: &[u8], _| match open() {
+        Ok((file, torn)) => (Answer::Log { torn }, Some(OwnedFd::from(file))),
+        Err(error) => (Answer::failed(&error), None),
+    };
+    while answer_one(io::stderr(), opened) {}
 }
 
 /// In a thread of its own, so that everything else can be asked for meanwhile. It holds nothing of the kernel's end.
@@ -209,7 +214,7 @@ fn act(terms: &Terms, state: &mut State, request: Request, descriptor: Option<Ow
         Request::BeginTouching { device } => {
             // Whoever did not say that it is over has gone on all the same.
             state.hands = None;
-            match place(terms, device, descriptor).and_then(|place| Hands::on(&place)) {
+            match place(terms, device, descriptor).and_then(|place| Hands::on(&place, terms.layers)) {
                 Ok((begun, socket)) => {
                     let process = begun.process();
                     state.hands = Some(begun);
@@ -286,12 +291,13 @@ mod tests {
     #[test]
     fn what_it_is_started_for_is_all_there_or_nothing() {
         let of = |arguments: &[&str]| Terms::of(arguments.iter().map(OsString::from));
-        let terms = of(&["true", "false", "true", "/secrets", ""]).unwrap();
-        assert_eq!((terms.allow_other, terms.events, terms.landlock), (true, false, true));
+        let terms = of(&["true", "false", "true", "false", "true", "/secrets", ""]).unwrap();
+        let layers = sandbox::Beside { no_new_privileges: true, capabilities: false, landlock: true };
+        assert_eq!((terms.allow_other, terms.events, terms.layers), (true, false, layers));
         assert_eq!((terms.mountpoint, terms.log, terms.sockets.len()), ("/secrets".into(), None, 0));
-        let terms = of(&["true", "false", "true", "/secrets", "/log", "/one", "/two"]).unwrap();
+        let terms = of(&["true", "false", "true", "true", "true", "/secrets", "/log", "/one", "/two"]).unwrap();
         assert_eq!((terms.log, terms.sockets), (Some("/log".into()), vec!["/one".into(), "/two".into()]));
-        for bad in [&["true", "false", "true"][..], &["true"], &[], &["yes", "no", "no", "/secrets", ""]] {
+        for bad in [&["true"; 5][..], &["true"], &[], &["yes", "no", "no", "no", "no", "/secrets", ""]] {
             assert!(of(bad).is_none(), "{bad:?}");
         }
     }

@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
             allow_other: config.allow_other,
             events: config.events,
             log: config.audit.file.as_deref(),
-            landlock: config.sandbox.landlock,
+            layers: super::Beside::of(&config.sandbox),
             sockets: Vec::new(),
         });
         broker.map_err(|error| error.to_string())?;

@@ -7,6 +7,7 @@
 //! A layer that a setting does not turn off holds, or the daemon does not start; only one that the kernel does not have is
 //! gone without, and said to be.
 
+mod beside;
 mod capabilities;
 mod foreign;
 mod hidepid;
@@ -30,6 +31,7 @@ use rustix::fs::{Access, AtFlags};
 use rustix::thread::{CapabilitySet, set_no_new_privs};
 use thiserror::Error;
 
+pub use self::beside::Beside;
 pub use self::landlock::forbid_truncation;
 pub use self::layer::{Layer, State};
 pub use self::owner::{Owner, owner};
@@ -211,25 +213,32 @@ pub fn has_seccomp() -> bool {
     seccomp::is_available()
 }
 
-/// What the broker gives up. fusermount3, which mounts for who is not root, is setuid, and so is no program that has given
-/// up new privileges.
+/// What the broker gives up of what the settings say. fusermount3, which mounts for who is not root, is setuid, and so is no
+/// program that has given up new privileges.
 ///
 /// # Errors
-/// Where the kernel refuses what every kernel allows.
-pub fn confine_broker() -> io::Result<()> {
-    if rustix::process::geteuid().is_root() {
-        set_no_new_privs(true)?;
-    }
-    capabilities::keep(KEPT_BY_BROKER)
+/// Where the kernel refuses what every kernel allows, or something between us and it does.
+pub fn confine_broker(layers: Beside) -> Result<(), SandboxError> {
+    let no_new_privileges = layers.no_new_privileges && rustix::process::geteuid().is_root();
+    confine(Beside { no_new_privileges, ..layers }, KEPT_BY_BROKER)
 }
 
 /// What the process gives up that touches files for the broker.
 ///
 /// # Errors
-/// Where the kernel refuses what every kernel allows.
-pub fn confine_toucher() -> io::Result<()> {
-    set_no_new_privs(true)?;
-    capabilities::keep(CapabilitySet::DAC_READ_SEARCH)
+/// As [`confine_broker`].
+pub fn confine_toucher(layers: Beside) -> Result<(), SandboxError> {
+    confine(layers, CapabilitySet::DAC_READ_SEARCH)
+}
+
+fn confine(layers: Beside, kept: CapabilitySet) -> Result<(), SandboxError> {
+    if layers.no_new_privileges {
+        set_no_new_privs(true).map_err(|errno| failed("no_new_privileges")(errno.into()))?;
+    }
+    if layers.capabilities {
+        capabilities::keep(kept).map_err(failed("capabilities"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::child::Guarded;
-use crate::support::daemon::{HUSHFS, Place, errno_of_reading};
+use crate::support::daemon::{HUSHFS, Place, errno_of_reading, forbid_call, is_mounted};
 use crate::support::plain::PlainStore;
 use crate::support::store::Store;
 
@@ -458,6 +458,58 @@ pub mod as_root {
     }
 
     #[test]
+    fn where_capabilities_cannot_be_given_up_the_daemon_says_how_to_go_without_and_does() {
+        let place = Place::new();
+        let scope = PlainStore::new(place.path(), "store");
+        scope.put("db", b"value");
+        let scope = scope.scope("prod");
+        let mount = || {
+            let mut command = place.hushfs(&["mount"]);
+            forbid_call(&mut command, libc::SYS_capset);
+            command
+        };
+        place.configure(&format!("[sandbox]\nuser = false\n{scope}"));
+        let output = mount().output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(71) && told.contains("capabilities = false"), "{told}");
+        place.configure(&format!("[sandbox]\nuser = false\ncapabilities = false\n{scope}"));
+        let daemon = place.start(mount());
+        assert_eq!(fs::read(place.mnt().join("prod/db/value")).unwrap(), b"value");
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
+
+    #[test]
+    fn a_broker_that_cannot_give_up_what_it_does_not_need_says_so_and_does_nothing() {
+        use std::os::fd::OwnedFd;
+
+        use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+
+        use crate::support::child::Guarded;
+
+        let place = Place::new();
+        let pair = || -> (OwnedFd, OwnedFd) {
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap()
+        };
+        let ((acts, acting), (_looks, looking), (logs, logging)) = (pair(), pair(), pair());
+        let mut command = Command::new(HUSHFS);
+        command.arg0("hushfs-broker").args(["false", "false", "true", "true", "true"]).arg(place.mnt()).arg("/log");
+        command.stdin(acting).stdout(looking).stderr(logging);
+        forbid_call(&mut command, libc::SYS_capset);
+        let mut broker = Guarded::spawn(&mut command).unwrap();
+        drop(command);
+        for (socket, question) in [(&logs, "?"), (&acts, "\"Mount\"")] {
+            let number = 7_u64.to_ne_bytes();
+            send(socket, &[&number, question.as_bytes()].concat(), SendFlags::empty()).unwrap();
+            let mut answer = [0; 4096];
+            let length = recv(socket, &mut answer, RecvFlags::empty()).unwrap().0;
+            let said = String::from_utf8_lossy(&answer[number.len()..length]);
+            assert!(answer.starts_with(&number) && said.contains("capabilities = false"), "{question}: {said}");
+        }
+        assert_eq!(broker.0.wait().unwrap().code(), Some(1));
+        assert!(!is_mounted(&place.mnt()));
+    }
+
+    #[test]
     fn code_that_has_taken_over_roots_daemon_can_do_none_of_what_it_might_try() {
         let (place, elsewhere) = (Place::new(), elsewhere());
         make_attempts(&place, elsewhere.path(), true, |_| {});
@@ -486,6 +538,7 @@ pub mod as_root {
         let mut command = Command::new(HUSHFS);
         command
             .arg0("hushfs-events")
+            .args(["true", "true", "true"])
             .stdin(fs::File::open(folder.path()).unwrap())
             .stdout(theirs)
             .stderr(Stdio::null());

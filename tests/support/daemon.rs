@@ -302,6 +302,31 @@ pub fn drop_capabilities(command: &mut Command, capabilities: &'static [i32]) {
     }
 }
 
+/// Has a system call of a command, and of all that it starts, answered with EPERM, as some containers' filters do.
+pub fn forbid_call(command: &mut Command, number: libc::c_long) {
+    let (load, compare, end) =
+        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ, libc::BPF_RET);
+    let step = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    // The call's number comes first in what is judged.
+    let steps = [
+        step(load, 0, 0, 0),
+        step(compare, 0, 1, number as u32),
+        step(end, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(end, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    // SAFETY: prctl with a program that lives as long as the closure; async-signal-safe.
+    unsafe {
+        command.pre_exec(move || {
+            let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_ptr().cast_mut() };
+            match libc::prctl(libc::PR_SET_SECCOMP, libc::c_ulong::from(libc::SECCOMP_MODE_FILTER), &raw const program)
+            {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
 /// Calls until the answer is not None; the test fails if it never comes.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

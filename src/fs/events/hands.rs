@@ -8,6 +8,7 @@ use std::process::Child;
 use super::Place;
 use super::access::Access;
 use super::toucher;
+use crate::sandbox::Beside;
 
 /// At work until it is ended or dropped.
 #[derive(Debug)]
@@ -22,10 +23,10 @@ impl Hands {
     ///
     /// # Errors
     /// Where our file system is not there any more, where the kernel does not let us, and where no process can be started.
-    pub fn on(place: &Place) -> io::Result<(Self, OwnedFd)> {
+    pub fn on(place: &Place, layers: Beside) -> io::Result<(Self, OwnedFd)> {
         let access = Access::to(place)?;
         let connection = place.connection.as_ref().map(OwnedFd::try_clone).transpose()?;
-        let (process, socket) = toucher::start(access.root()?, connection)?;
+        let (process, socket) = toucher::start(access.root()?, connection, layers)?;
         Ok((Self { access: Some(access), process }, socket))
     }
 

@@ -18,7 +18,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 
 use crate::fs::fuse;
-use crate::sandbox;
+use crate::sandbox::{self, Beside};
 
 /// What `ps` shows it as.
 const NAME: &str = "hushfs-events";
@@ -31,15 +31,15 @@ const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Starts the process; the socket is how it is told. `connection`: to the kernel, where what was read and not answered
-/// can be sent again; see [`fuse::send_again`].
+/// can be sent again; see [`fuse::send_again`]. `layers`: what it gives up.
 ///
 /// # Errors
 /// Where no process can be started.
-pub fn start(root: OwnedFd, connection: Option<OwnedFd>) -> io::Result<(Child, OwnedFd)> {
+pub fn start(root: OwnedFd, connection: Option<OwnedFd>, layers: Beside) -> io::Result<(Child, OwnedFd)> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(NAME).env_clear().stdin(Stdio::from(root)).stdout(Stdio::from(theirs));
+    command.arg0(NAME).args(layers.arguments()).env_clear().stdin(Stdio::from(root)).stdout(Stdio::from(theirs));
     command.stderr(connection.map_or_else(Stdio::null, Stdio::from));
     // Its end is for us to say.
     let process = command.process_group(0).spawn()?;
@@ -104,7 +104,8 @@ pub fn main() -> ExitCode {
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
     // It holds the kernel's end of the mount, and needs none of the broker's power but to find the way to a file.
-    if sandbox::harden().is_err() || sandbox::confine_toucher().is_err() {
+    let Some(layers) = Beside::from_arguments(std::env::args_os().skip(1)) else { return ExitCode::FAILURE };
+    if sandbox::harden().is_err() || sandbox::confine_toucher(layers).is_err() {
         return ExitCode::FAILURE;
     }
     // This thread is the one whose requests the daemon knows.
