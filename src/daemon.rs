@@ -22,7 +22,7 @@ use crate::fs::mount::{self, State};
 use crate::fs::{News, Operations, Serving, events, fuse};
 use crate::handover::{self, Connection, Terms};
 use crate::provider::{self, registry};
-use crate::reload::{self, Bounded, Members, Origin, Reloader};
+use crate::reload::{self, MayHang, Members, Origin, Reloader};
 use crate::sandbox::{self, SandboxError};
 use crate::telemetry::metrics;
 use crate::tree::{Namespace, SecretNode};
@@ -283,9 +283,9 @@ async fn serve(
     ready(broker, mountpoint, config.scopes.len(), &mut session.end).await?;
     let (agreed, serving) = (session.agreed, Arc::clone(&serving));
     let (lent, unfinished) = (Vec::new(), Vec::new());
-    let reading = Bounded::default();
+    let bounded = MayHang::default();
     let mut reloader =
-        Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished, reading };
+        Reloader { origin, config, serving, audit, members, followers, news, agreed, lent, unfinished, bounded };
 
     let detached = mount.device().map(|device| follow_detached(&session, device));
     let watchdog =

@@ -11,10 +11,12 @@ mod origin;
 mod refused;
 mod systemd;
 
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use self::bounded::Bounded;
 use self::refused::{Refused, log};
 use crate::access::audit::AuditLog;
 use crate::cache::{Followers, Source, close_all, room_for_values};
@@ -24,7 +26,6 @@ use crate::fs::{News, Operations, Outdated, Serving, fuse};
 use crate::sandbox;
 use crate::tree::Namespace;
 
-pub use self::bounded::Bounded;
 pub use self::members::{Members, judge};
 pub use self::origin::Origin;
 
@@ -52,8 +53,18 @@ pub struct Reloader {
     pub lent: Vec<Arc<Source>>,
     /// Logs of configurations before that are not finished yet.
     pub unfinished: Vec<Arc<AuditLog>>,
-    /// Of the configuration's file.
-    pub reading: Bounded<Result<Loaded, config::Report>>,
+    pub bounded: MayHang,
+}
+
+/// What may hang, each once at a time.
+#[derive(Default)]
+pub struct MayHang {
+    /// The configuration's file is read.
+    reading: Bounded<Result<Loaded, config::Report>>,
+    /// The files that it names are looked at: what is lacking, and what was before.
+    looking: Bounded<(Vec<String>, Vec<String>)>,
+    /// Another audit log is begun.
+    starting: Bounded<io::Result<AuditLog>>,
 }
 
 impl Reloader {
@@ -81,7 +92,7 @@ impl Reloader {
         self.audit.reopen();
         let origin = self.origin.clone();
         // Names of users and groups are looked up, which may take its time.
-        let loaded = match self.reading.run(move || origin.load(), READING).await {
+        let loaded = match self.bounded.reading.run(move || origin.load(), READING).await {
             Ok(loaded) => loaded.map_err(Refused::Wrong),
             Err(error) => Err(Refused::Failed(format!("reading the configuration {error}"))),
         };
@@ -121,7 +132,7 @@ impl Reloader {
         }
         let sources = now.namespace().sources().followed_by(config.scopes.values(), config.identities.clone());
         let sources = sources.map_err(|(scope, error)| Refused::Unworkable(format!("scope `{scope}`: {error}")))?;
-        let audit = if changes.audit { start(&config).await? } else { Arc::clone(&self.audit) };
+        let audit = if changes.audit { self.start(&config).await? } else { Arc::clone(&self.audit) };
         let members = if members::principals(&self.config) == members::principals(&config) {
             None
         } else {
@@ -146,7 +157,7 @@ impl Reloader {
 
     /// What the daemon was not let through to, and another configuration needs. What the one that holds would have to
     /// reach as well is no reason to refuse another: it may have come since the start, such as a folder at home.
-    async fn lacking(&self, config: &Config) -> Result<Vec<String>, Refused> {
+    async fn lacking(&mut self, config: &Config) -> Result<Vec<String>, Refused> {
         let (before, after, source) = (self.config.clone(), config.clone(), self.origin.source.clone());
         let look = move || {
             let lacks = |config: &Config| sandbox::lacks(config, &source);
@@ -154,7 +165,7 @@ impl Reloader {
             lacks(&after).into_iter().partition::<Vec<_>, _>(|lacking| !had_in_vain.contains(lacking))
         };
         // Files are looked at, which may take its time.
-        let looked = Bounded::default().run(look, READING).await;
+        let looked = self.bounded.looking.run(look, READING).await;
         let (lacking, known) = looked.map_err(|error| Refused::Failed(format!("looking at files {error}")))?;
         for lacking in known {
             tracing::warn!(
@@ -162,6 +173,14 @@ impl Reloader {
             );
         }
         Ok(lacking)
+    }
+
+    /// At the start of the daemon a file that cannot be opened yet is tried again; here there is a log that works.
+    async fn start(&mut self, config: &Config) -> Result<Arc<AuditLog>, Refused> {
+        let settings = config.audit.clone();
+        let started = self.bounded.starting.run(move || AuditLog::start_working(&settings), READING).await;
+        let started = started.map_err(|error| Refused::Failed(format!("starting the audit log {error}")))?;
+        started.map(Arc::new).map_err(|error| Refused::Failed(format!("cannot start the audit log: {error}")))
     }
 
     /// From here on nothing fails.
@@ -224,15 +243,6 @@ impl Reloader {
         }
         self.unfinished.clear();
     }
-}
-
-/// At the start of the daemon a file that cannot be opened yet is tried again; here there is a log that works.
-async fn start(config: &Config) -> Result<Arc<AuditLog>, Refused> {
-    let settings = config.audit.clone();
-    let mut starting = Bounded::default();
-    let started = starting.run(move || AuditLog::start_working(&settings), READING).await;
-    let started = started.map_err(|error| Refused::Failed(format!("starting the audit log {error}")))?;
-    started.map(Arc::new).map_err(|error| Refused::Failed(format!("cannot start the audit log: {error}")))
 }
 
 fn outdated(changes: &Changes, members: &Option<Members>) -> Outdated {

@@ -43,7 +43,7 @@ async fn reloader(folder: &std::path::Path) -> (Reloader, Receiver<News>) {
             agreed,
             lent,
             unfinished,
-            reading: Bounded::default(),
+            bounded: MayHang::default(),
         },
         told,
     )
@@ -91,4 +91,30 @@ async fn a_daemon_that_is_stopped_while_a_reload_waits_knows_what_is_yet_to_be_g
     }
     let before = request.namespace().sources().all();
     assert!(reloader.lent.len() == 1 && Arc::ptr_eq(&reloader.lent[0], &before[0]));
+}
+
+#[tokio::test]
+async fn a_look_that_hangs_since_an_earlier_reload_is_not_begun_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut reloader, told) = reloader(folder.path()).await;
+    // Or what is applied after all would wait for the kernel.
+    drop(told);
+    let (_, mut after) = config(folder.path(), "after");
+    after.audit.stderr = !after.audit.stderr;
+    let patience = Duration::from_millis(1);
+    let hangs_since_then = |refused: Option<Refused>, what: &str| match refused {
+        Some(Refused::Failed(why)) => assert!(why.contains(what) && why.contains("since an earlier reload"), "{why}"),
+        _ => panic!("{what} has begun again"),
+    };
+
+    let (_end, ended) = mpsc::channel::<()>();
+    let hangs = move || ended.recv().map_or_else(|_| (Vec::new(), Vec::new()), |()| unreachable!());
+    assert!(reloader.bounded.looking.run(hangs, patience).await.is_err());
+    hangs_since_then(reloader.apply(after.clone()).await.err(), "looking at files");
+
+    reloader.bounded.looking = Bounded::default();
+    let (_end, ended) = mpsc::channel::<()>();
+    let hangs = move || ended.recv().map_err(io::Error::other).map(|()| unreachable!());
+    assert!(reloader.bounded.starting.run(hangs, patience).await.is_err());
+    hangs_since_then(reloader.apply(after).await.err(), "starting the audit log");
 }
