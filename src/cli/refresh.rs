@@ -47,13 +47,15 @@ impl Refresh {
         };
         print(text.as_bytes())?;
         Ok(match unknown {
-            Some(error) if error.kind == ErrorKind::CredentialsRejected.as_str() => {
-                ExitCode::from(Exit::NoPermission as u8)
-            }
+            Some(error) if refuses(&error.kind) => ExitCode::from(Exit::NoPermission as u8),
             Some(_) => ExitCode::from(Exit::Unavailable as u8),
             None => status(&refreshed.values),
         })
     }
+}
+
+fn refuses(kind: &str) -> bool {
+    [ErrorKind::Denied, ErrorKind::CredentialsRejected].iter().any(|refusal| kind == refusal.as_str())
 }
 
 /// The worst that came of it.

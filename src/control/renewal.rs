@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::protocol::{Flushed, Outcome, RefreshError, Refreshed, RefreshedValue, Response};
 use super::report::Reporter;
 use crate::cache::{Failure, Renewed};
-use crate::provider::{Error, ErrorKind, Identity, Known, VersionSelector};
+use crate::fs::why_refused;
+use crate::provider::{Error, ErrorKind, Identity, Known, Presence, VersionSelector};
 use crate::tree::{Below, Node, Refusal, SecretNode, Which};
 
 impl Reporter {
@@ -51,14 +52,17 @@ impl Reporter {
             for (path, is_key) in paths.into_iter().flatten().zip([false, true]) {
                 let at = SecretNode { scope: scope.clone(), identity, path: path.clone() };
                 match namespace.holds(&at, Instant::now() + own.scope.cache.timeout).await {
-                    Ok(presence) if presence.is_nothing() || (is_key && presence.secret == Known::No) => {}
-                    Ok(_) => return Ok(true),
+                    Ok(presence) => match is_it(&presence, is_key) {
+                        Known::Yes => return Ok(true),
+                        Known::No => {}
+                        Known::Unknown => unknown = Some(unsaid()),
+                    },
                     Err(Refusal::NoSuchEntry) => {}
-                    Err(refusal) => unknown = Some(refusal),
+                    Err(refusal) => unknown = Some(told(&refusal)),
                 }
             }
         }
-        unknown.map_or(Ok(false), |refusal| Err(told(&refusal)))
+        unknown.map_or(Ok(false), Err)
     }
 
     /// Forgets and wipes.
@@ -100,14 +104,11 @@ impl Reporter {
         let (outcome, after, error) = match after {
             Ok(after) if after == before => (Outcome::Unchanged, Some(after), None),
             Ok(after) => (Outcome::Changed, Some(after), None),
-            Err(Failure::Provider(error) | Failure::Expired(error)) => {
+            Err(failure) => {
+                let error = error_of(failure);
                 let outcome = outcome(error.kind);
                 let kept = (outcome == Outcome::Failed).then(|| before.clone());
                 (outcome, kept, Some(error))
-            }
-            Err(Failure::Deadline) => {
-                let error = Error::new(ErrorKind::TimedOut, "no answer in time");
-                (Outcome::Failed, Some(before.clone()), Some(error))
             }
         };
         let node = match &key.version {
@@ -130,13 +131,35 @@ impl Reporter {
     }
 }
 
+/// Is there a secret or a folder, or may there be a key of it, where that is at its name?
+fn is_it(presence: &Presence, is_key: bool) -> Known {
+    match (presence.secret, presence.children) {
+        (Known::Yes, _) => Known::Yes,
+        (_, Known::Yes) if !is_key => Known::Yes,
+        (Known::No, Known::No) => Known::No,
+        (Known::No, _) if is_key => Known::No,
+        (Known::No | Known::Unknown, _) => Known::Unknown,
+    }
+}
+
+fn unsaid() -> RefreshError {
+    let detail = "the provider does not let the one who asks see whether there is anything by that name".to_owned();
+    RefreshError { kind: ErrorKind::Denied.as_str().to_owned(), detail }
+}
+
 fn told(refusal: &Refusal) -> RefreshError {
-    let (kind, detail) = match refusal {
-        Refusal::Failed(Failure::Provider(error) | Failure::Expired(error)) => (error.kind, error.detail.clone()),
-        Refusal::Failed(Failure::Deadline) => (ErrorKind::TimedOut, "no answer in time".to_owned()),
-        other => (ErrorKind::Malformed, format!("{other:?}")),
+    let error = match refusal {
+        Refusal::Failed(failure) => error_of(failure.clone()),
+        other => Error::new(ErrorKind::Malformed, why_refused(other)),
     };
-    RefreshError { kind: kind.as_str().to_owned(), detail }
+    RefreshError { kind: error.kind.as_str().to_owned(), detail: error.detail }
+}
+
+fn error_of(failure: Failure) -> Error {
+    match failure {
+        Failure::Provider(error) | Failure::Expired(error) => error,
+        Failure::Deadline => Error::new(ErrorKind::TimedOut, "no answer in time"),
+    }
 }
 
 /// What an error does to the value that was in memory.
@@ -147,5 +170,34 @@ fn outcome(kind: ErrorKind) -> Outcome {
             Outcome::Refused
         }
         ErrorKind::Throttled | ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoMemory => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_there_is_not_or_is_not_known() {
+        let (yes, no, unknown) = (Known::Yes, Known::No, Known::Unknown);
+        for (secret, children, as_secret, as_key) in [
+            (yes, unknown, yes, yes),
+            (no, yes, yes, no),
+            (no, no, no, no),
+            (no, unknown, unknown, no),
+            (unknown, yes, yes, unknown),
+            (unknown, no, unknown, unknown),
+            (unknown, unknown, unknown, unknown),
+        ] {
+            let presence = Presence { secret, children, changed: None };
+            assert_eq!((is_it(&presence, false), is_it(&presence, true)), (as_secret, as_key), "{presence:?}");
+        }
+    }
+
+    #[test]
+    fn why_it_is_not_known_is_said_in_words() {
+        let late = told(&Refusal::Failed(Failure::Deadline));
+        assert_eq!((late.kind.as_str(), late.detail.as_str()), ("timed_out", "no answer in time"));
+        assert_eq!(told(&Refusal::NoMemory).detail, "no memory for the answer");
     }
 }

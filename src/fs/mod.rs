@@ -33,4 +33,5 @@ pub use news::{News, Outdated};
 pub use opener::Opener;
 pub use operations::Operations;
 pub use readers::{Read, Use};
+pub use recorder::reason as why_refused;
 pub use serving::{Over, Serving};

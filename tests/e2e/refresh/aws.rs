@@ -104,3 +104,15 @@ fn a_hundred_values_are_refreshed_in_far_fewer_calls_than_there_are_values() {
     let made = calls() - before;
     assert!(made < 50, "{made} calls");
 }
+
+#[test]
+fn a_name_that_may_not_be_looked_for_is_not_said_to_be_there() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    let _daemon = cloud.mount(&place, &cloud.scope("prod", LONG));
+    cloud.proxy.set("*", Fault::error(400, "AccessDeniedException"));
+    for mistyped in ["prod/bd", "prod/bd/KEY"] {
+        let (status, answer) = says("refresh", &place.mnt().join(mistyped));
+        assert_eq!((status, &answer["unknown"]["kind"]), (Some(77), &"denied".into()), "{mistyped}: {answer}");
+    }
+}
