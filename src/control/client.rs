@@ -86,7 +86,10 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
 }
 
 fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
-    let mut stream = UnixStream::connect(socket)?;
+    say(UnixStream::connect(socket)?, request)
+}
+
+fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
     let patience = match request {
         Request::Refresh { .. } | Request::Reload => LONG_PATIENCE,
         Request::Status | Request::Why { .. } | Request::Flush { .. } | Request::Readers { .. } => PATIENCE,
@@ -95,8 +98,60 @@ fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line)?;
+    let said = match stream.write_all(&line) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        said => said,
+    };
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(serde_json::from_slice(&answer)?)
+    let heard = stream.read_to_end(&mut answer);
+    // Who is sent away is told why and not listened to: that breaks what is said, or what is heard after the answer.
+    serde_json::from_slice(&answer).or_else(|error| {
+        said.and(heard)?;
+        Err(error.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use rustix::net::{RecvFlags, recv};
+
+    use super::*;
+
+    /// What is made of it when somebody writes `answer`, before or after it is asked, and listens to nothing.
+    fn sent_away(answer: &[u8], is_before: bool) -> io::Result<Response> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let answer = answer.to_owned();
+        let send_away = move || {
+            let mut theirs = theirs;
+            if !is_before {
+                recv(&theirs, &mut [0_u8], RecvFlags::PEEK).unwrap();
+            }
+            theirs.write_all(&answer).unwrap();
+        };
+        if is_before {
+            send_away();
+            return say(ours, &Request::Status);
+        }
+        thread::scope(|scope| {
+            scope.spawn(send_away);
+            say(ours, &Request::Status)
+        })
+    }
+
+    #[test]
+    fn whoever_is_sent_away_learns_why_before_and_after_it_has_asked() {
+        let refused = serde_json::to_vec(&Response::Refused { why: "not you".into() }).unwrap();
+        for is_before in [true, false] {
+            let told = sent_away(&refused, is_before);
+            assert!(matches!(&told, Ok(Response::Refused { why }) if why == "not you"), "{is_before}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_said_it_is_what_broke() {
+        assert_eq!(sent_away(b"", true).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(sent_away(b"", false).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
 }

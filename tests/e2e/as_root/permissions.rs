@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::grants::grant;
-use crate::support::daemon::{Daemon, Place, is_mounted};
+use crate::support::daemon::{Daemon, Place, is_mounted, xattr};
 use crate::support::http::{ask, over_socket};
 use crate::support::plain::PlainStore;
 use crate::support::users::{NOBODY, STRANGER, as_user, hushfs_as, private_mounts, replace};
@@ -298,6 +298,23 @@ fn a_stranger_neither_unmounts_nor_asks_for_the_status() {
     }
     assert!(is_mounted(&place.mnt()));
     as_user(NOBODY, || all(&place.mnt(), 0));
+}
+
+/// Before it has asked, or after that: whatever the daemon is quicker than.
+#[test]
+fn a_stranger_whom_the_socket_lets_in_is_sent_away_and_told_why() {
+    let place = Place::new();
+    let granted = grant("allow", &format!("uid:{STRANGER}"), "read", "prod/**");
+    let _daemon = mount_as(&place, NOBODY, &format!("allow_other = true\n{granted}"));
+    let socket = PathBuf::from(xattr(&place.mnt(), "user.hushfs.control").unwrap());
+    for path in socket.ancestors().take_while(|path| path.starts_with(place.path()) && *path != place.path()) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    for _ in 0..20 {
+        let output = hushfs_as(&place, STRANGER, &["status"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(77) && said.contains("the user who runs the daemon"), "{said}");
+    }
 }
 
 #[test]
