@@ -45,3 +45,4 @@ pub mod secret;
 pub mod telemetry;
 pub mod tree;
 pub mod watchdog;
+mod words;

@@ -10,8 +10,8 @@ use super::output::print;
 use super::status::escaped;
 use super::{Failure, Status};
 use crate::config::{Config, Entry, Report, Source, load};
-use crate::doctor::counted;
 use crate::doctor::online::{self, Answer, Finding, NOT_ASKED};
+use crate::words::counted;
 
 /// Judge the configuration
 ///

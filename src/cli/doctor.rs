@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::status::escaped;
 use super::{Failure, Status, print};
 use crate::config::{Config, Source};
-use crate::doctor::{Finding, Verdict, counted, of_host, of_providers};
+use crate::doctor::{Finding, Verdict, of_host, of_providers};
+use crate::words::counted;
 
 /// Say what on this host would keep hushfs from working, and what mends it
 ///

@@ -9,6 +9,7 @@ use super::status::escaped;
 use super::{Failure, Status as Exit, print};
 use crate::config::{Source, load};
 use crate::control::{self, ClientError, ReloadChanges, ReloadOutcome, Reloaded, Request, Response, TableChanges};
+use crate::words::one_is_at;
 
 /// Have the daemon apply its configuration anew
 ///
@@ -69,12 +70,11 @@ impl Reload {
 fn maybe_mounted_elsewhere(error: ClientError) -> Failure {
     match error {
         ClientError::NotMounted(at, others) if !others.is_empty() => {
-            let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
             let why = format!(
-                "nothing is reloaded: no hushfs is mounted at {}, where the configuration has it, but one is at {}; if that is \
+                "nothing is reloaded: no hushfs is mounted at {}, where the configuration has it, but {}; if that is \
                  where it was, another `mountpoint` takes a restart: systemctl restart hushfs; or put it back, and reload",
                 at.display(),
-                others.join(" and ")
+                one_is_at(&others)
             );
             Failure::new(Exit::Config, why)
         }
@@ -122,8 +122,7 @@ fn for_people(changes: &ReloadChanges) -> String {
     }
     let kept = match scopes.unchanged {
         0 => String::new(),
-        1 => "; 1 scope is what it was".to_owned(),
-        many => format!("; {many} scopes are what they were"),
+        _ => format!("; {}", scopes.kept()),
     };
     let done = if changes.is_empty() { ": nothing is another than before" } else { &kept };
     let _ = writeln!(text, "reloaded{done}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::protocol::{Request, Response};
 use crate::fs::located::mounts;
+use crate::words::one_is_at;
 
 /// The longest that a command waits for the daemon, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,9 +42,8 @@ impl fmt::Display for ClientError {
                 write!(f, "no hushfs is mounted at {}; start one with: hushfs mount", at.display())
             }
             Self::NotMounted(at, others) => {
-                let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
-                let (at, others) = (at.display(), others.join(" and "));
-                write!(f, "no hushfs is mounted at {at}, but one is at {others}; ask that one with: --mountpoint")
+                let (at, elsewhere) = (at.display(), one_is_at(others));
+                write!(f, "no hushfs is mounted at {at}, but {elsewhere}; ask that one with: --mountpoint")
             }
             Self::Dead(at) => {
                 write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", at.display())

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Changes, Entry, Replaced, Report, ScopeName};
+use crate::words::counted;
 
 /// Each with where its answer goes.
 pub type ReloadRequests = mpsc::Receiver<oneshot::Sender<Reloaded>>;
@@ -102,11 +103,8 @@ impl ReloadChanges {
 impl fmt::Display for ReloadChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { scopes, grants, identities, root, max_bytes, audit } = self;
-        let ScopeChanges { added, changed, adjusted, removed, unchanged } = scopes;
-        match unchanged {
-            1 => write!(f, "1 scope is what it was")?,
-            many => write!(f, "{many} scopes are what they were")?,
-        }
+        let ScopeChanges { added, changed, adjusted, removed, unchanged: _ } = scopes;
+        f.write_str(&scopes.kept())?;
         for (names, word) in [(added, "added"), (changed, "changed"), (adjusted, "adjusted"), (removed, "removed")] {
             if !names.is_empty() {
                 write!(f, ", {word}: {}", names.join(" "))?;
@@ -126,6 +124,14 @@ impl fmt::Display for ReloadChanges {
             }
         }
         Ok(())
+    }
+}
+
+impl ScopeChanges {
+    /// How many are what they were, in words.
+    pub fn kept(&self) -> String {
+        let what = if self.unchanged == 1 { "is what it was" } else { "are what they were" };
+        format!("{} {what}", counted(self.unchanged, "scope"))
     }
 }
 

@@ -13,12 +13,6 @@ pub enum Verdict {
     Problem,
 }
 
-/// So many of something, in words: `1 secret`, `2 secrets`.
-pub fn counted(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
-}
-
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {

@@ -23,7 +23,7 @@ mod unit;
 
 use crate::config::{Config, Source, load};
 
-pub use finding::{Finding, Verdict, counted};
+pub use finding::{Finding, Verdict};
 
 /// Everything that can be said without asking a provider, and the configuration, if it can be used.
 pub fn of_host(source: &Source) -> (Vec<Finding>, Option<Config>) {

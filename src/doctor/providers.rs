@@ -1,10 +1,11 @@
 //! What providers say of us: reached, credentials, IAM, and whether their clock is another.
 
 use super::clock;
-use super::finding::{Finding, counted};
+use super::finding::Finding;
 use super::online::{Answer, Finding as Told, NOT_ASKED};
 use crate::config::ScopeName;
 use crate::provider::Error;
+use crate::words::counted;
 
 const NAME: &str = "provider";
 const CREDENTIALS: &str = "credentials";

@@ -13,7 +13,7 @@ use landlock::{
 use super::hidepid::{self, Shows};
 use super::layer::{Layer, State};
 use super::reach::Reach;
-use crate::doctor::counted;
+use crate::words::counted;
 
 /// The setting.
 pub const NAME: &str = "landlock";
@@ -46,8 +46,8 @@ pub fn enter(reach: &Reach) -> io::Result<Layer> {
     };
     let (state, detail) = match status.ruleset {
         RulesetStatus::FullyEnforced => {
-            let (folders, ports) = (counted(reach.read.len(), "folder"), counted(reach.connect.len(), "port"));
-            (State::On, format!("{folders}, {ports}"))
+            let (folders, ports) = (reach.read.len(), reach.connect.len());
+            (State::On, format!("{}, {}", counted(folders, "folder"), counted(ports, "port")))
         }
         RulesetStatus::PartiallyEnforced => (
             State::Partial,

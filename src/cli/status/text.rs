@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::rates::{Before, hit_rate};
 use crate::control::{AgeStatus, ScopeStatus, Status};
+use crate::words::counted;
 
 /// A count of a scope, and what it counts.
 type Count = (fn(&ScopeStatus) -> u64, &'static str);
@@ -32,8 +33,13 @@ pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     );
     let _ = writeln!(
         text,
-        "cache: {} values, {} of {} bytes; {} hits, {} misses, {} stale",
-        cache.values, cache.bytes, cache.max_bytes, cache.hits, cache.misses, cache.stale
+        "cache: {}, {} of {} bytes; {}, {}, {} stale",
+        counted(cache.values, "value"),
+        cache.bytes,
+        cache.max_bytes,
+        counted(cache.hits, "hit"),
+        counted(cache.misses, "miss"),
+        cache.stale
     );
     let _ = writeln!(text, "open: {} files and directories", status.open);
     if cache.memory_unlocked > 0 {
@@ -50,7 +56,8 @@ pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
         }
     }
     if status.audit.overflow > 0 {
-        let _ = writeln!(text, "WARNING: {} audit records found the queue full", status.audit.overflow);
+        let records = counted(status.audit.overflow, "audit record");
+        let _ = writeln!(text, "WARNING: {records} found the queue full");
     }
     for scope in &status.scopes {
         text.push('\n');
@@ -82,7 +89,8 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
     let share = hit_rate(scope.reads.hit, scope.reads.miss.saturating_add(scope.reads.stale));
     let share = share.map_or_else(String::new, |percent| format!("; {percent:.1}% of all fresh from memory"));
     let _ = writeln!(text, "  reads: {}{share}", row(READS).join(", "));
-    let (calls, errors) = (row(CALLS).join(", "), row(&[(|scope| scope.calls.errors, "errors")]).join(""));
+    let calls = row(CALLS).join(", ");
+    let errors = counted(scope.calls.errors, "error") + &grown(|scope| scope.calls.errors);
     let each = scope.calls.mean_ms.map_or_else(String::new, |mean| format!("; {mean:.1} ms each"));
     let _ = writeln!(text, "  calls: {calls}; {errors}{each}");
     if !scope.failures.is_empty() {
@@ -91,7 +99,11 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
     }
     let budget = &scope.budget;
     if let (Some(limit), Some(left)) = (&budget.limit, budget.left) {
-        let _ = writeln!(text, "  call budget: {limit}, {left} left at present; {} calls not made", budget.refused);
+        let _ = writeln!(
+            text,
+            "  call budget: {limit}, {left} left at present; {} not made",
+            counted(budget.refused, "call")
+        );
     }
     if let Some(until) = &budget.throttled_until {
         let _ = writeln!(text, "  WARNING: throttled by the provider, no call before {until}");
@@ -103,10 +115,7 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
         let past = if *past_ttl > 0 { format!(", {past_ttl} past their ttl") } else { String::new() };
         format!(", {newest} to {oldest} s old, half of them up to {median} s{past}")
     });
-    let values = match scope.values {
-        1 => "1 value".to_owned(),
-        many => format!("{many} values"),
-    };
+    let values = counted(scope.values, "value");
     let _ = writeln!(text, "  secrets: {listed}, {values} in memory{ages}");
     if let Some(error) = &scope.last_error {
         let _ = writeln!(text, "  last error at {} ({}): {}", error.at, error.kind, escaped(&error.detail));
