@@ -3,24 +3,21 @@
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 
-/// `CAP_IPC_LOCK`: locks without a limit.
-const IPC_LOCK: u32 = 14;
 /// What slots of all sizes take before there is a value in each, in bytes.
 const SLACK: u64 = 1 << 20;
 
-/// In bytes; None: without a limit. As it was when this was called first: later less may be seen of `/proc`.
+/// In bytes; None: without a limit. As it was when this was called first.
 pub fn lockable() -> Option<u64> {
     static LOCKABLE: OnceLock<Option<u64>> = OnceLock::new();
     // The limit is raised as far as may be when the process starts.
     *LOCKABLE.get_or_init(|| getrlimit(Resource::Memlock).maximum.filter(|_| !may_lock_all()))
 }
 
+/// Without a limit.
 fn may_lock_all() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hexadecimal| u64::from_str_radix(hexadecimal.trim(), 16).ok());
-    effective.is_some_and(|capabilities| capabilities & (1 << IPC_LOCK) != 0)
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
 }
 
 /// How many bytes of values may be kept so that all of them are locked; None where `lockable` has no room for even two

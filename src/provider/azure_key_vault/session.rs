@@ -32,8 +32,6 @@ pub(super) struct Session {
     has_answered: AtomicBool,
 }
 
-impl Session {}
-
 impl Sessions {
     /// The client in use, made now if there is none; all who ask meanwhile wait for that one.
     async fn get(&self, shared: &Shared) -> Result<Arc<Session>, Error> {
