@@ -1,8 +1,13 @@
 //! The daemon's control socket: one request in, one answer out, a line of JSON each.
 //!
-//! `protocol` is what is said and `who` whom a question is about, `place` where the socket is, `server` the daemon's end, which waits for a client in one of its `places` and has the `desk` answer it, `client` the
-//! commands' end, `report` what the daemon tells of itself, `renewal` what it
-//! fetches anew or forgets when told to, `readers` who has read what, `reload` what came of another configuration. Nothing that passes here is a value.
+//! - `protocol` is what is said, and `who` whom a question is about;
+//! - `place` is where the socket is, and `socket` binds and removes it;
+//! - `server` is the daemon's end: it waits for a client in one of its `places`, and has the `desk` answer it;
+//! - `client` is the commands' end;
+//! - `report` is what the daemon tells of itself, `readers` who has read what, `renewal` what it fetches anew or forgets
+//!   when told to, and `reload` what came of another configuration.
+//!
+//! Nothing that passes here is a value.
 
 mod client;
 mod desk;

@@ -1,10 +1,16 @@
 //! The kernel's side: FUSE requests in, answers out.
 //!
-//! `fuse` is the only place that knows the transport; it decodes a request and hands it to `operations`, which answers
-//! without knowing which transport brought it; `serving` is which operations, for another configuration has others. `judge` puts what a request
-//! is about to the policy, `iam` what the providers are expected to refuse to the bits, which `pictures` remembers, and `recorder` tells the audit log what came of it, and `readers` remembers it for people. `handles` pins what is open and by which `opener`, `ledger` notes it for a daemon after this one,
-//! `attributes` and `xattr` describe files, `events` tells those who watch them, `errno` numbers refusals and `tally` counts answers, `mount` attaches the tree to a directory
-//! and takes it away again, `mountinfo` tells what is mounted where and `located` which mount a path is in.
+//! - `fuse` is the only place that knows the transport: it decodes a request and hands it to `operations`;
+//! - `operations` answers it, without knowing which transport brought it; `serving` is which operations, for another
+//!   configuration has others, and `news` what the kernel is to be told besides;
+//! - `judge` puts what a request is about to the policy, and `iam` what the providers are expected to refuse to the bits,
+//!   which `pictures` remembers;
+//! - `recorder` tells the audit log what came of it, `readers` remembers it for people, `errno` numbers refusals, and
+//!   `tally` counts answers;
+//! - `handles` pins what is open and by which `opener`, `ledger` notes it for a daemon after this one;
+//! - `attributes` and `xattr` describe files, and `events` tells those who watch them;
+//! - `mount` attaches the tree to a directory and takes it away again, `mountinfo` tells what is mounted where, and
+//!   `located` which mount a path is in.
 
 mod attributes;
 pub mod errno;

@@ -222,7 +222,10 @@ pub fn mount_through(broker: &Broker, mountpoint: &Path) -> Result<(OwnedFd, Mou
     Ok((descriptor, Mount { mountpoint: mountpoint.to_owned(), device, ended: false }))
 }
 
-/// Mounts at a canonical path. `events`: a user's mount is made such that there can be some. The descriptor is the kernel's end: closing it ends the mount's life.
+/// Mounts at a canonical path. The descriptor is the kernel's end: closing it ends the mount's life.
+///
+/// - `allow_other`: other users come to it, too;
+/// - `events`: a user's mount is made such that there can be some.
 ///
 /// # Errors
 /// Where that cannot be, with what to do.
