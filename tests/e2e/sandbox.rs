@@ -416,6 +416,39 @@ fn a_program_that_a_profile_names_for_credentials_runs_in_the_sandbox_and_others
     }
 }
 
+#[test]
+fn a_home_is_not_opened_for_databricks_where_the_environment_has_its_credentials() {
+    const HOST: &str = "https://lake.example";
+    let (place, home) = (Place::new(), elsewhere());
+    let private = home.path().join("private");
+    fs::write(&private, "x").unwrap();
+    let file = place
+        .configure(&format!("[sandbox]\nuser = false\n[scopes.lake]\nprovider = \"databricks\"\nhost = {HOST:?}\n"));
+    let (token, id, secret) =
+        (("DATABRICKS_TOKEN", "t"), ("DATABRICKS_CLIENT_ID", "i"), ("DATABRICKS_CLIENT_SECRET", "s"));
+    let withheld = libc::EACCES.to_string();
+    for (variables, came_to) in [
+        (&[token][..], &*withheld),
+        (&[token, ("DATABRICKS_HOST", HOST)], &withheld),
+        (&[id, secret], &withheld),
+        (&[id, secret, token, ("DATABRICKS_AUTH_TYPE", "pat")], &withheld),
+        // Then it goes by what is at home.
+        (&[], "done"),
+        (&[id], "done"),
+        (&[token, ("DATABRICKS_AUTH_TYPE", "oauth-m2m")], "done"),
+        (&[token, ("DATABRICKS_HOST", "https://another.example")], "done"),
+    ] {
+        let mut command = Command::new(HUSHFS);
+        command.arg0("hushfs-hostile").arg(&file).arg("read").arg(&private);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DATABRICKS_")) {
+            command.env_remove(name);
+        }
+        let output = command.env("HOME", home.path()).envs(variables.iter().copied()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), came_to, "{variables:?}: {told}");
+    }
+}
+
 pub mod as_root {
     use super::*;
     use crate::support::users::{NOBODY, mount, private_mounts};

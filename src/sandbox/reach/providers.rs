@@ -142,13 +142,33 @@ fn databricks(reach: &mut Reach, settings: &DatabricksSettings) {
     match auth {
         DatabricksAuth::Default => {
             let file = environment::path("DATABRICKS_CONFIG_FILE").or_else(|| environment::at_home(".databrickscfg"));
-            if let Some(file) = file {
+            if let Some(file) = file
+                && !environment_has_databricks(host.as_deref())
+            {
                 credentials(reach, &file);
             }
         }
         DatabricksAuth::Pat { token_file } => reach.file(token_file),
         DatabricksAuth::OauthM2m { client_id: _, client_secret_file } => reach.file(client_secret_file),
     }
+}
+
+/// Has the environment credentials for the workspace, so that no profile is looked for? Not in any doubt.
+fn environment_has_databricks(host: Option<&str>) -> bool {
+    let has = |name: &str| environment::text(name).is_some();
+    let (token, client) = (has("DATABRICKS_TOKEN"), has("DATABRICKS_CLIENT_ID") && has("DATABRICKS_CLIENT_SECRET"));
+    let has_credentials = match environment::text("DATABRICKS_AUTH_TYPE").as_deref() {
+        None => token || client,
+        Some("pat") => token,
+        Some("oauth-m2m") => client,
+        Some(_) => false,
+    };
+    let theirs = environment::text("DATABRICKS_HOST");
+    has_credentials
+        && match (host, theirs.as_deref()) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (ours, theirs) => ours.or(theirs).is_some(),
+        }
 }
 
 fn kubernetes(reach: &mut Reach, settings: &KubernetesSettings) {
