@@ -2,13 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
 use std::process::Output;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
-use crate::support::daemon::{Place, errno_of_reading, eventually, waits_for_fuse, xattr};
+use crate::support::daemon::{Place, errno_of_reading, eventually, xattr};
 use crate::support::over::IsOver;
 use crate::support::plain::PlainStore;
 
@@ -389,6 +388,8 @@ fn a_directory_that_is_open_from_before_tells_the_kernel_nothing_that_is_not_so_
 #[cfg(feature = "vault")]
 #[test]
 fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_an_answer() {
+    use crate::support::daemon::waits_for_fuse;
+
     let (place, [one, two, _]) = place();
     // Takes calls and says nothing.
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -409,7 +410,7 @@ fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_
             tell.send(rustix::thread::gettid().as_raw_nonzero()).unwrap();
             errno_of_reading(&path)
         });
-        let reads = PathBuf::from(format!("/proc/self/task/{}", told.recv().unwrap()));
+        let reads = std::path::PathBuf::from(format!("/proc/self/task/{}", told.recv().unwrap()));
         server.accept().unwrap();
         place.configure(&[slow("after"), one.scope("same"), two.scope("new")].concat());
         let reloading = threads.spawn(|| reload(&place));
