@@ -11,7 +11,7 @@ use crate::vault::key;
 #[test]
 fn a_standby_answers_reads_also_when_there_is_no_active_node_any_more() {
     let mut cluster = BaoCluster::start();
-    cluster.root("POST", "secret/data/db", &json!({"data": {"value": MARK}}));
+    cluster.put("db", &json!({"value": MARK}));
     let token_file = cluster.folder().join("token");
     std::fs::write(&token_file, &cluster.root_token).expect("a file");
     std::fs::set_permissions(&token_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("permissions");

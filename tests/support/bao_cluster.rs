@@ -33,18 +33,18 @@ impl BaoCluster {
             "sys/init",
             "",
             &json!({"secret_shares": 1, "secret_threshold": 1}),
-            200,
+            is(200),
         );
         let key = json!({"key": made["keys"][0]});
         let token = made["root_token"].as_str().expect("a token").to_owned();
-        first.eventually("unsealing", "POST", "sys/unseal", "", &key, 200);
-        first.eventually("an active node", "GET", "sys/health", "", &Value::Null, 200);
+        first.eventually("unsealing", "POST", "sys/unseal", "", &key, is(200));
+        first.eventually("an active node", "GET", "sys/health", "", &Value::Null, is(200));
         let mount = json!({"type": "kv", "options": {"version": "2"}});
-        first.eventually("a mount", "POST", "sys/mounts/secret", &token, &mount, 204);
+        first.eventually("a mount", "POST", "sys/mounts/secret", &token, &mount, is(204));
         let leader = json!({"leader_api_addr": format!("http://{}", first.address)});
-        second.eventually("joining", "POST", "sys/storage/raft/join", "", &leader, 200);
-        second.eventually("unsealing", "POST", "sys/unseal", "", &key, 200);
-        second.eventually("a standby", "GET", "sys/health", "", &Value::Null, 429);
+        second.eventually("joining", "POST", "sys/storage/raft/join", "", &leader, is(200));
+        second.eventually("unsealing", "POST", "sys/unseal", "", &key, is(200));
+        second.eventually("a standby", "GET", "sys/health", "", &Value::Null, is(429));
         Self { active: Some(first), standby: second, root_token: token, folder }
     }
 
@@ -56,9 +56,13 @@ impl BaoCluster {
         self.standby.address
     }
 
-    /// What root is told by the standby.
-    pub fn ask_standby(&self, path: &str) -> std::io::Result<(u16, Value)> {
-        self.standby.ask("GET", path, &self.root_token, &Value::Null)
+    /// Writes a secret through the active node. Returns when the standby has it, too: it hears of it a moment later.
+    pub fn put(&self, name: &str, data: &Value) {
+        let path = format!("secret/data/{name}");
+        self.root("POST", &path, &json!({"data": data}));
+        self.standby.eventually("a copy", "GET", &path, &self.root_token, &Value::Null, |status, answer| {
+            status == 200 && answer["data"]["data"] == *data
+        });
     }
 
     /// Ends the active node; the other one alone is no majority.
@@ -66,13 +70,16 @@ impl BaoCluster {
         self.active = None;
     }
 
-    /// What root asks of the active node.
-    pub fn root(&self, method: &str, path: &str, body: &Value) -> Value {
+    fn root(&self, method: &str, path: &str, body: &Value) -> Value {
         let node = self.active.as_ref().expect("an active node");
         let (status, answer) = node.ask(method, path, &self.root_token, body).expect("OpenBao answers");
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
     }
+}
+
+fn is(wanted: u16) -> impl Fn(u16, &Value) -> bool {
+    move |status, _| status == wanted
 }
 
 impl Node {
@@ -120,12 +127,20 @@ impl Node {
         Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
     }
 
-    fn eventually(&self, what: &str, method: &str, path: &str, token: &str, body: &Value, wanted: u16) -> Value {
+    fn eventually(
+        &self,
+        what: &str,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &Value,
+        wanted: impl Fn(u16, &Value) -> bool,
+    ) -> Value {
         let give_up = Instant::now() + Duration::from_secs(120);
         let mut last = None;
         while Instant::now() < give_up {
             match self.ask(method, path, token, body) {
-                Ok((status, answer)) if status == wanted => return answer,
+                Ok((status, answer)) if wanted(status, &answer) => return answer,
                 other => last = Some(other),
             }
             std::thread::sleep(Duration::from_millis(50));
