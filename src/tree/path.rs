@@ -33,9 +33,10 @@ impl SecretPath {
 
     /// The path that the file system spells so; None unless it does.
     pub fn parse(spelled: &str) -> Option<Self> {
-        spelled.split('/').try_fold(None, |parent: Option<Self>, name| {
-            Some(Some(Self::child(parent.as_ref(), &FileName::parse(name.as_ref())?)?))
-        })?
+        let components: Vec<FileName> =
+            spelled.split('/').map(|name| FileName::parse(name.as_ref())).collect::<Option<_>>()?;
+        let name = name::secret_name(&components)?;
+        Some(Self { escaped: join(&components).into(), name })
     }
 
     /// As the provider spells it.
@@ -74,5 +75,31 @@ impl Hash for SecretPath {
 impl fmt::Debug for SecretPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.escaped)
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As the file system gets there, directory by directory.
+    fn walked(spelled: &str) -> Option<SecretPath> {
+        spelled.split('/').try_fold(None, |parent: Option<SecretPath>, name| {
+            Some(Some(SecretPath::child(parent.as_ref(), &FileName::parse(name.as_ref())?)?))
+        })?
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_that_is_parsed_is_the_one_that_is_walked(spelled in "([ab./]|%2F|%2E|%25|%){0,9}") {
+            let (parsed, walked) = (SecretPath::parse(&spelled), walked(&spelled));
+            prop_assert_eq!(&parsed, &walked);
+            if let (Some(parsed), Some(walked)) = (parsed, walked) {
+                prop_assert_eq!(parsed.as_str(), spelled);
+                prop_assert_eq!(parsed.name(), walked.name());
+            }
+        }
     }
 }
