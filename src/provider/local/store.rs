@@ -204,7 +204,9 @@ impl Store {
 
     /// The public keys of the identity that decrypts.
     pub fn whoami(&self) -> Result<String, Error> {
-        let Some(path) = &self.settings.identity else { return Ok("nobody: nothing here is encrypted".to_owned()) };
+        let Some(path) = &self.settings.identity else {
+            return Ok("a reader without an `identity`, who gets plaintext only".to_owned());
+        };
         let keys = identity::recipients(path)?;
         Ok(format!("age identity {}", keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
     }
