@@ -332,8 +332,10 @@ impl Terminal {
     /// Types a line once `prompt` is there and, if told so, the terminal has stopped to show what is typed.
     fn answer(&mut self, prompt: &str, hidden: bool, line: &str) {
         while self.child.try_wait().unwrap().is_none() {
+            // First the prompt: what the terminal does before it is there says nothing of what it does then.
+            let is_asked = self.shown.lock().unwrap().contains(prompt);
             let echo = rustix::termios::tcgetattr(&self.master).unwrap().local_modes.contains(LocalModes::ECHO);
-            if self.shown.lock().unwrap().contains(prompt) && echo != hidden {
+            if is_asked && echo != hidden {
                 self.master.write_all(format!("{line}\n").as_bytes()).unwrap();
                 return;
             }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::aws::{Aws, SECRETS, allow, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::Fault;
+use crate::support::ports;
 use crate::test_name;
 
 async fn fetch(provider: &dyn Provider) -> Result<Fetched, Error> {
@@ -56,7 +57,7 @@ fn a_server_error_is_unreachable() {
 #[test]
 fn a_refused_connection_is_unreachable() {
     run(test_name!(), async |aws| {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         let scope = aws.scope_as("root", |settings| settings.endpoint_url = Some(format!("http://{closed}")));
         all_fail(&*suite::build(scope), ErrorKind::Unreachable).await;
     });

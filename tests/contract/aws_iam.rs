@@ -9,6 +9,7 @@ use crate::aws::{Aws, SECRETS, allow, policy, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::ministack::ROOT_KEYS;
+use crate::support::ports;
 use crate::support::second_opinion::SecondOpinion;
 use crate::test_name;
 
@@ -296,7 +297,7 @@ fn an_iam_that_fails_is_the_error_that_it_is() {
 fn an_iam_that_is_not_there_or_silent_is_an_outage() {
     run(test_name!(), async |aws| {
         aws.put("db", MARK.as_bytes()).await;
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         let (id, secret) = aws.account.server.user("reader", &policy(ASKING));
         aws.account.profile_with_iam("reader", (&id, &secret), &aws.account.server.url(), &format!("http://{closed}"));
         let names = [suite::name("db")];

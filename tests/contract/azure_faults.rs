@@ -8,6 +8,7 @@ use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 use crate::azure::{Vault, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::Fault;
+use crate::support::ports;
 use crate::test_name;
 
 /// The calls for the secret `prod-db`, as the proxy names them.
@@ -68,7 +69,7 @@ fn a_server_error_is_unreachable() {
 #[test]
 fn a_refused_connection_a_name_that_is_none_and_a_certificate_of_nobody_are_unreachable() {
     run(test_name!(), async |it| {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         for url in [format!("https://{closed}"), "https://vault.invalid".into()] {
             let scope = it.scope_with(|settings| settings.vault_url = url);
             all_fail(&*suite::build(scope), ErrorKind::Unreachable).await;

@@ -183,10 +183,9 @@ fn a_token_that_is_due_is_renewed_and_used_on_while_nobody_gives_another() {
         };
         let provider = of_client(&lake).await;
         let (first, second) = (lake.workspace.token(CLIENT), lake.workspace.token(CLIENT));
-        lake.proxy.set("oidc/v1/token", issue(&first, 1));
+        lake.proxy.set_in_turn("oidc/v1/token", [issue(&first, 1), issue(&second, 3600)]);
         read(&*provider).await.unwrap();
         while lake.proxy.calls("oidc/v1/token") < 2 {
-            lake.proxy.set("oidc/v1/token", issue(&second, 3600));
             read(&*provider).await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -9,6 +9,7 @@ use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 use crate::databricks::{Lake, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::{Fault, FaultProxy};
+use crate::support::ports;
 use crate::support::tls::Terminator;
 use crate::test_name;
 
@@ -60,7 +61,7 @@ fn a_server_error_is_unreachable() {
 #[test]
 fn a_refused_connection_and_a_name_that_is_none_are_unreachable() {
     run(test_name!(), async |lake| {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         for host in [format!("http://{closed}"), "https://workspace.invalid".into()] {
             let scope = lake.scope_with(|settings| settings.host = Some(host));
             all_fail(&*suite::build(scope), ErrorKind::Unreachable).await;

@@ -240,7 +240,7 @@ fn a_version_whose_time_nobody_tells_is_served_without() {
         google.put("db", MARK.as_bytes()).await;
         google.server.set("GetSecretVersion", crate::support::fault_proxy::Fault::Hang);
         let mut scope = google.scope();
-        scope.cache.timeout = Duration::from_secs(4);
+        scope.cache.timeout = Duration::from_secs(16);
         let provider = suite::build(scope);
         let fetched = suite::current(&*provider, "db").await;
         assert!(fetched.payload.raw.expose() == MARK.as_bytes() && fetched.created.is_none());

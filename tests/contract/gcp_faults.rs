@@ -11,6 +11,7 @@ use crate::gcp::{Google, run};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::gcp::{error, error_with};
+use crate::support::ports;
 use crate::test_name;
 
 async fn fetch(provider: &dyn Provider) -> Result<Fetched, Error> {
@@ -73,7 +74,7 @@ fn a_server_error_is_unreachable_after_two_attempts() {
 #[test]
 fn a_refused_connection_is_unreachable() {
     run(test_name!(), async |google| {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         let scope = google.scope_with(|settings| settings.endpoint_url = Some(format!("http://{closed}")));
         all_fail(&*suite::build(scope), ErrorKind::Unreachable).await;
     });

@@ -239,6 +239,7 @@ fn a_namespace_that_does_not_exist_is_no_empty_one() {
         let who = json!([{"kind": "ServiceAccount", "name": "hushfs", "namespace": NAMESPACE}]);
         let body = json!({"metadata": {"name": "all"}, "roleRef": of, "subjects": who});
         kube.cluster.ok("POST", &format!("{at}/clusterrolebindings"), &body);
+        kube.cluster.holds(&format!("system:serviceaccount:{NAMESPACE}:hushfs"), "nowhere", &rules);
         let provider = suite::build(kube.scope_with(|settings| settings.namespace = Some("nowhere".into())));
         let error = expect_error(provider.list().await, ErrorKind::NotFound);
         assert!(error.detail.contains("nowhere"), "{error}");

@@ -9,6 +9,7 @@ use hushfs::provider::{Error, ErrorKind, Fetched, Provider, VersionSelector};
 use crate::kubernetes::{Kube, run, secrets};
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::fault_proxy::Fault;
+use crate::support::ports;
 use crate::test_name;
 
 async fn fetch(provider: &dyn Provider) -> Result<Fetched, Error> {
@@ -79,7 +80,7 @@ fn no_answer_and_no_server_are_outages_within_the_timeout() {
         // Without its own deadline it would hang for good, and the test with it.
         all_fail(&*suite::build(scope), ErrorKind::TimedOut).await;
 
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         for address in [format!("http://{closed}"), format!("https://{closed}"), "https://no-such-host.invalid".into()]
         {
             let provider = suite::build(kube.scope_with(|settings| settings.endpoint_url = Some(address)));

@@ -415,8 +415,7 @@ fn an_identity_of_another_provider_is_refused() {
 #[test]
 fn a_namespace_has_secrets_of_its_own() {
     run(test_name!(), async |bao| {
-        bao.server.root("POST", "sys/namespaces/team", &json!({}));
-        bao.server.root("POST", "team:sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}}));
+        bao.server.namespace("team");
         bao.server.root("POST", "team:secret/data/prod/db", &json!({"data": {"value": "the team's"}}));
         bao.put("db", b"everybody's").await;
         let provider = suite::build(bao.scope_with(|settings| settings.namespace = Some("team".into())));

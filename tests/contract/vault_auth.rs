@@ -257,8 +257,9 @@ fn a_reader_that_leaves_does_not_lose_what_was_unwrapped() {
             }
         };
         tokio::select! {
-            _ = fetch(&*provider) => panic!("answered before it could be"),
+            biased;
             () = unwrapping => {}
+            _ = fetch(&*provider) => panic!("answered before it could be"),
         }
         reads(&bao, &*provider).await;
     });
@@ -268,12 +269,12 @@ fn a_reader_that_leaves_does_not_lose_what_was_unwrapped() {
 fn a_token_is_renewed_before_it_ends_and_outlives_its_first_lease() {
     run(test_name!(), async |bao| {
         prepare(&bao).await;
-        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "3s", "token_max_ttl": "1h"})));
-        let from_file = bao.provider_with(token_file(&bao, &bao.server.token(&["reader"], json!({"ttl": "3s"}))));
+        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "15s", "token_max_ttl": "1h"})));
+        let from_file = bao.provider_with(token_file(&bao, &bao.server.token(&["reader"], json!({"ttl": "15s"}))));
         reads(&bao, &*provider).await;
         reads(&bao, &*from_file).await;
         // Nobody reads meanwhile: it is renewed all the same.
-        while bao.proxy.calls(RENEW) < 6 {
+        while bao.proxy.calls(RENEW) < 4 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         reads(&bao, &*provider).await;
@@ -286,7 +287,7 @@ fn a_token_is_renewed_before_it_ends_and_outlives_its_first_lease() {
 fn a_token_that_can_be_renewed_no_more_is_replaced_by_a_new_login() {
     run(test_name!(), async |bao| {
         prepare(&bao).await;
-        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "1s", "token_max_ttl": "1s"})));
+        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "4s", "token_max_ttl": "4s"})));
         while bao.proxy.calls(LOGIN) < 3 {
             reads(&bao, &*provider).await;
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -298,16 +299,13 @@ fn a_token_that_can_be_renewed_no_more_is_replaced_by_a_new_login() {
 fn a_provider_that_is_gone_renews_nothing() {
     run(test_name!(), async |bao| {
         prepare(&bao).await;
-        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "3s"})));
+        let provider = bao.provider_with(approle(&bao, json!({"token_ttl": "9s"})));
         reads(&bao, &*provider).await;
         drop(provider);
-        let other = bao.provider_with(token_file(&bao, &bao.server.token(&["reader"], json!({"ttl": "3s"}))));
-        reads(&bao, &*other).await;
-        // Its renewals are the only ones: those of the first would come between them.
-        while bao.proxy.calls(RENEW) < 2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        assert_eq!(bao.proxy.calls(RENEW), 2);
+        bao.proxy.forget_calls();
+        // It would have renewed its token 6 s after it got it.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert_eq!(bao.proxy.calls(RENEW), 0);
     });
 }
 
@@ -335,6 +333,11 @@ fn a_pods_own_token_logs_in_where_kubernetes_vouches_for_it() {
         let pods = ["worker", "gone", "other"].map(|account| cluster.token_of(account));
         bao_auth::kubernetes(server, &cluster, &["worker", "gone"]);
         cluster.ok("DELETE", &format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/gone"), &Value::Null);
+        // The API server looks accounts up in a copy, which lags, and keeps a good answer for 10 s.
+        let (reviews, review) = ("/apis/authentication.k8s.io/v1/tokenreviews", json!({"spec": {"token": pods[1]}}));
+        while cluster.ok("POST", reviews, &review)["status"]["authenticated"] == true {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         for (token, is_let_in) in pods.iter().zip([true, false, false]) {
             let token_file = server.file("pod-token", token);
             let auth = VaultAuth::Kubernetes { mount: "kubernetes".into(), role: "hushfs".into(), token_file };

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hushfs::config::{Format, KvVersion, ProviderSettings, Scope, ScopeName, VaultAuth, VaultEngine, VaultSettings};
+use hushfs::config::{
+    CacheSettings, Format, KvVersion, ProviderSettings, Scope, ScopeName, VaultAuth, VaultEngine, VaultSettings,
+};
 use hushfs::provider::{ErrorKind, Provider, VersionSelector};
 
 use crate::suite::{self, MARK, expect_error};
@@ -21,7 +24,7 @@ const SERVER_ID: &str = "vault.example";
 fn provider(vault: &AwsAuth, role: &str, region: Option<&str>, header_value: Option<&str>) -> Arc<dyn Provider> {
     suite::build(Scope {
         name: ScopeName::new("vault").expect("a scope's name"),
-        cache: hushfs::config::CacheSettings::default(),
+        cache: CacheSettings { timeout: Duration::from_secs(60), ..CacheSettings::default() },
         format: Format::Auto,
         provider: ProviderSettings::Vault(VaultSettings {
             address: vault.url(),

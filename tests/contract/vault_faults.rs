@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::suite::{self, Fixture, MARK, expect_error};
 use crate::support::bao_auth::READ_ALL;
 use crate::support::fault_proxy::Fault;
+use crate::support::ports;
 use crate::test_name;
 use crate::vault::{Bao, run};
 
@@ -126,7 +127,7 @@ fn a_redirect_says_where_to_and_that_it_is_a_standby() {
 #[test]
 fn a_refused_connection_is_unreachable() {
     run(test_name!(), async |bao| {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let closed = ports::free_address();
         for address in [format!("http://{closed}"), format!("https://{closed}"), "http://no-such-host.invalid:1".into()]
         {
             let provider = suite::build(bao.scope_with(|settings| settings.address = address.clone()));

@@ -110,7 +110,7 @@ fn all_is_well_where_all_is_well_and_a_refusal_met_by_trying_is_told_where_iam_m
     cloud.create("db", b"the value itself");
     let allowed = document(json!([{"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}]));
     let keys = cloud.account.server.user("app", &allowed);
-    let scope = cloud.scope("prod", "timeout = \"3s\"");
+    let scope = cloud.scope("prod", "");
     let output = check(&place, &cloud, (&keys.0, &keys.1), &scope, &["--json"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let found = findings(&output);
@@ -124,6 +124,7 @@ fn all_is_well_where_all_is_well_and_a_refusal_met_by_trying_is_told_where_iam_m
     assert_eq!(findings(&output)[0]["read"]["failed"]["kind"], "denied");
 
     cloud.proxy.set("*", Fault::Hang);
+    let scope = cloud.scope("prod", "timeout = \"3s\"");
     let output = check(&place, &cloud, (&keys.0, &keys.1), &scope, &["--json"]);
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert_eq!(findings(&output)[0]["whoami"]["failed"]["kind"], "timed_out");

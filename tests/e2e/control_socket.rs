@@ -4,9 +4,13 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::support::daemon::{Place, xattr};
+use crate::support::daemon::{Place, eventually, xattr};
 use crate::support::store::Store;
+
+/// How long a client is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn connect(place: &Place) -> UnixStream {
     UnixStream::connect(xattr(&place.mnt(), "user.hushfs.control").unwrap()).unwrap()
@@ -35,7 +39,12 @@ fn garbage_is_refused_and_the_daemon_goes_on() {
         b"GET / HTTP/1.1\r\n\r\n",
     ];
     for bytes in garbage {
-        let answer = say(connect(&place), bytes);
+        // Again where the machine took so long that its time was up.
+        let answer = eventually("an answer", || {
+            let start = Instant::now();
+            let answer = say(connect(&place), bytes);
+            (!answer.is_empty() || start.elapsed() < PATIENCE).then_some(answer)
+        });
         assert!(answer.contains("\"refused\""), "{:?}: {answer}", String::from_utf8_lossy(bytes));
     }
     assert!(!say(connect(&place), &vec![b'['; 1 << 20]).contains("\"status\""));
@@ -71,6 +80,7 @@ fn what_is_at_the_sockets_path_already_is_left_alone_unless_it_is_a_dead_socket(
 /// Needs what only root may do or see.
 mod as_root {
     use super::*;
+    use crate::support::daemon::descriptors;
 
     #[test]
     fn clients_that_only_sit_there_keep_nobody_out() {
@@ -79,7 +89,7 @@ mod as_root {
         let daemon = place.mount(&store.scope("prod"));
         let idle: Vec<_> = (0..200).map(|_| connect(&place)).collect();
         assert_eq!(place.status()["open"], 0);
-        assert!(crate::support::daemon::descriptors(&daemon) < 100);
+        eventually("most are let go", || (descriptors(&daemon) < 100).then_some(()));
         drop(idle);
         assert_eq!(place.status()["open"], 0);
     }

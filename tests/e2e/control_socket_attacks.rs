@@ -87,7 +87,14 @@ fn a_request_without_an_end_is_refused_at_its_bound() {
     let grown = resident(daemon.child.id()).saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes more");
     let exactly = format!("{{\"command\":\"status\"{}", " ".repeat(16 << 10));
-    let answer = ask(&place, &exactly[..16 << 10]);
+    // Again where the machine took so long that its time was up.
+    let answer = eventually("an answer", || {
+        let start = Instant::now();
+        let mut client = connect(&place);
+        let _ = client.write_all(&exactly.as_bytes()[..16 << 10]);
+        let answer = told(&mut client);
+        (!answer.is_empty() || start.elapsed() < PATIENCE).then_some(answer)
+    });
     assert!(answer.contains("\"refused\"") && answer.contains("longer than 16384 bytes"), "{answer}");
     assert_eq!(place.status()["open"], 0);
 }
@@ -142,7 +149,7 @@ fn clients_that_do_not_read_their_answers_cost_little_and_keep_nobody_out() {
         client
     };
     // Before the time of any is up: what is let go then is let go for others. Again where the machine took that long.
-    let clients = eventually("no more answers are held than there are places", || {
+    let attempt = || {
         let start = Instant::now();
         let clients: Vec<_> = (0..2 * PLACES).map(ask_and_leave_it).collect();
         assert_eq!(place.status()["open"], 0);
@@ -156,7 +163,14 @@ fn clients_that_do_not_read_their_answers_cost_little_and_keep_nobody_out() {
             std::thread::sleep(Duration::from_millis(5));
         }
         (start.elapsed() < PATIENCE).then_some(clients)
-    });
+    };
+    let give_up = Instant::now() + Duration::from_secs(100);
+    let clients = loop {
+        if let Some(clients) = attempt() {
+            break clients;
+        }
+        assert!(Instant::now() < give_up, "more answers are held than there are places");
+    };
     let whole = clients.into_iter().filter_map(|mut client| told(&mut client).ends_with("}\n").then_some(())).count();
     assert!(whole <= PLACES, "{whole} answers were held");
     assert_eq!(place.status()["open"], 0);
@@ -184,7 +198,7 @@ fn what_is_being_worked_on_is_answered_however_many_clients_come_meanwhile() {
     let (first, _) = workspace.accept().unwrap();
     let idle: Vec<_> = (0..MANY).map(|_| connect(&place)).collect();
     assert_eq!(place.status()["open"], 0);
-    for _ in 0..100 {
+    for _ in 0..20 {
         assert!(ask(&place, "{\"command\":\"status\"}\n").contains("\"mountpoint\""));
     }
     // From here on nobody is at home.

@@ -20,7 +20,7 @@ fn looking_above_the_keys_fetches_nothing() {
     for name in ["a", "team/b", "team/app/c", "team"] {
         store.put(&format!("{name}.json"), br#"{"k":"v"}"#);
     }
-    let _daemon = place.mount(&store.scope("prod"));
+    let _daemon = place.mount(&(store.scope("prod") + "list_ttl = \"1h\"\n"));
     let prod = place.mnt().join("prod");
     run("stat", &[], &prod.join("team/app/c"));
     run("ls", &["-la"], &place.mnt());

@@ -133,7 +133,7 @@ fn what_is_waited_for_is_asked_once_though_watchers_are_told_meanwhile() {
     const WAITING: u64 = 20;
     let (place, store) = place();
     let cloud = crate::support::cloud::Cloud::start(&place);
-    let scopes = store.scope("prod") + &cloud.scope("slow", "timeout = \"1h\"");
+    let scopes = store.scope("prod") + "timeout = \"60s\"\n" + &cloud.scope("slow", "timeout = \"1h\"");
     let _daemon = cloud.mount(&place, &(LONG.to_owned() + &scopes));
     let key = place.mnt().join("prod/db/KEY");
     fs::read(&key).unwrap();

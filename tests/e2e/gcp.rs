@@ -98,16 +98,16 @@ fn secrets_are_read_by_name_key_and_version() {
 fn every_failure_has_its_errno() {
     let place = Place::new();
     let server = Gcp::start();
-    let _daemon = mount(&place, &server, &scope(&server, &format!("timeout = \"2s\"\n{ANONYMOUS}")));
+    let scope = |timeout: &str| scope(&server, &format!("timeout = {timeout:?}\n{ANONYMOUS}"));
+    let brief = scope("2s").replace("scopes.gcp", "scopes.brief");
+    let _daemon = mount(&place, &server, &(scope("60s") + &brief));
     let gcp = place.mnt().join("gcp");
     let says = |http, status| crate::support::gcp::error(http, status, "so says the test");
     // A name of its own for each, because failures are remembered.
     for (name, fault, errno) in [
         ("denied", says(403, "PERMISSION_DENIED"), libc::EACCES),
         ("unknown", says(401, "UNAUTHENTICATED"), libc::EKEYREJECTED),
-        ("throttled", says(429, "RESOURCE_EXHAUSTED"), libc::EBUSY),
         ("unavailable", says(503, "UNAVAILABLE"), libc::EHOSTUNREACH),
-        ("hangs", Fault::Hang, libc::ETIMEDOUT),
         ("cut", Fault::CutBody, libc::EHOSTUNREACH),
         ("huge", Fault::Huge { bytes: 4 << 20 }, libc::EFBIG),
         ("garbage", Fault::body("<html>It works!</html>"), libc::EIO),
@@ -116,6 +116,9 @@ fn every_failure_has_its_errno() {
         server.set("AccessSecretVersion", fault);
         assert_eq!(errno_of_reading(&gcp.join(name).join("value")), Some(errno), "{name}");
     }
+    server.create("hangs", b"value");
+    server.set("AccessSecretVersion", Fault::Hang);
+    assert_eq!(errno_of_reading(&place.mnt().join("brief/hangs/value")), Some(libc::ETIMEDOUT));
     server.set("AccessSecretVersion", Fault::Pass);
     server.create("off", b"value");
     server.disable("off", 1);
@@ -123,6 +126,10 @@ fn every_failure_has_its_errno() {
     server.create("changed", b"value");
     server.checksum("changed", Some(1));
     assert_eq!(errno_of_reading(&gcp.join("changed/value")), Some(libc::EIO));
+    // The last, for the whole scope then pauses.
+    server.create("throttled", b"value");
+    server.set("AccessSecretVersion", says(429, "RESOURCE_EXHAUSTED"));
+    assert_eq!(errno_of_reading(&gcp.join("throttled/value")), Some(libc::EBUSY));
 }
 
 /// With the tokens of a metadata server, as on Google's machines.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::support::connect_proxy::ConnectProxy;
 use crate::support::daemon::{Daemon, Place, errno_of_reading, eventually};
 use crate::support::fault_proxy::{Fault, FaultProxy};
+use crate::support::ports;
 use crate::support::servers::{self, COLD, Server, WARM};
 use crate::support::session::Session;
 use crate::support::tls::Terminator;
@@ -43,6 +44,13 @@ impl Way {
     fn file(&self, secret: &str) -> PathBuf {
         self.place.mnt().join("app").join(secret).join("PASSWORD")
     }
+
+    /// How often anything was called but for what the daemon asks by itself, at any time.
+    fn calls_for_readers(&self) -> usize {
+        let all = self.faults.all_calls();
+        let by_itself = ["GET /v1/auth/token/lookup-self", "watch api/v1/namespaces/apps/secrets"];
+        all.saturating_sub(by_itself.iter().map(|call| self.faults.calls(call)).sum())
+    }
 }
 
 fn through_a_proxy(provider: &str) {
@@ -50,9 +58,9 @@ fn through_a_proxy(provider: &str) {
     let url = proxy.url();
     let daemon = way.mount("", &[("HTTPS_PROXY", &url)]);
     assert_eq!(cat(&way.file("db")), WARM);
+    assert!(daemon.stop().success());
     let through = proxy.connections();
     assert!(through > 0, "nothing went through the proxy");
-    assert!(daemon.stop().success());
 
     let daemon = way.mount("", &[("HTTPS_PROXY", &url), ("NO_PROXY", "127.0.0.1")]);
     assert_eq!(cat(&way.file("db")), WARM);
@@ -62,8 +70,7 @@ fn through_a_proxy(provider: &str) {
 
 fn through_a_dead_proxy(provider: &str) {
     let way = Way::to(provider);
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let _daemon = way.mount("", &[("HTTPS_PROXY", &format!("http://{dead}"))]);
+    let _daemon = way.mount("", &[("HTTPS_PROXY", &format!("http://127.0.0.1:{}", ports::free()))]);
     is_refused(&way.file("db"), libc::EHOSTUNREACH, "Connection refused");
     assert_eq!(way.faults.all_calls(), 0, "the proxy was gone around");
 }
@@ -138,7 +145,7 @@ fn not_before_its_time(provider: &str) {
                     assert_eq!(errno_of_reading(&way.file(secret)), Some(libc::EBUSY), "{secret}");
                 }
             }
-            assert_eq!(way.faults.all_calls(), 0, "it was asked before its time");
+            assert_eq!(way.calls_for_readers(), 0, "it was asked before its time");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::daemon::{HUSHFS, Place, errno_of_reading};
+use crate::support::daemon::{HUSHFS, Place, errno_of_reading, eventually};
 use crate::support::plain::PlainStore;
 
 #[cfg(feature = "aws")]
@@ -167,6 +167,7 @@ fn a_flush_forgets_everything_below_its_path_and_says_what_is_still_open() {
         assert_eq!(status, Some(0));
         (answer["values"].as_u64().unwrap(), answer["open"].as_u64().unwrap())
     };
+    eventually("what was read is closed", || (place.status()["open"] == 1).then_some(()));
     assert_eq!(flush(&prod.join("team/app")), (1, 0));
     assert_eq!(place.status()["cache"]["values"], 2);
     assert_eq!(flush(&prod.join("db/KEY")), (1, 1));
@@ -179,7 +180,7 @@ fn a_flush_forgets_everything_below_its_path_and_says_what_is_still_open() {
     open.read_to_string(&mut kept).unwrap();
     assert_eq!(kept, "the first value");
     drop(open);
-    crate::support::daemon::eventually("nothing is open", || (flush(&prod).1 == 0).then_some(()));
+    eventually("nothing is open", || (flush(&prod).1 == 0).then_some(()));
 }
 
 #[test]

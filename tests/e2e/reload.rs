@@ -251,8 +251,9 @@ fn systemd_is_told_when_a_reload_begins_and_when_it_is_over() {
 fn the_audit_log_is_where_the_configuration_says_from_the_first_decision_on() {
     let (place, [one, ..]) = place();
     let log = |name: &str| fs::read_to_string(place.path().join(name)).unwrap_or_default();
-    let audit =
-        |name: &str, more: &str| format!("[audit]\nfile = {:?}\n{more}\n{}", place.path().join(name), one.scope("a"));
+    let audit = |name: &str, more: &str| {
+        format!("[audit]\nfile = {:?}\nrequired = true\n{more}\n{}", place.path().join(name), one.scope("a"))
+    };
     let rotate = |to: &str| fs::rename(place.path().join("first"), place.path().join(to)).unwrap();
     let _daemon = place.mount(&audit("first", ""));
     read(&place, "a/db/KEY");
@@ -396,12 +397,13 @@ fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_
     let token = place.private("token", "any");
     let slow = |prefix: &str| {
         format!(
-            "[scopes.slow]\nprovider = \"vault\"\naddress = \"http://{}\"\nprefix = \"{prefix}/\"\ntimeout = \"8s\"\n\
+            "[scopes.slow]\nprovider = \"vault\"\naddress = \"http://{}\"\nprefix = \"{prefix}/\"\ntimeout = \"20s\"\n\
              auth = {{ method = \"token\", token_file = {token:?} }}\n",
             server.local_addr().unwrap()
         )
     };
-    let _daemon = place.mount(&[slow("before"), one.scope("same")].concat());
+    let patient = "timeout = \"60s\"\n";
+    let _daemon = place.mount(&(slow("before") + &one.scope("same") + patient));
     read(&place, "same/db/KEY");
     std::thread::scope(|threads| {
         let (tell, told) = std::sync::mpsc::channel();
@@ -412,7 +414,7 @@ fn a_reload_while_a_provider_hangs_holds_at_once_and_is_over_when_who_waits_has_
         });
         let reads = std::path::PathBuf::from(format!("/proc/self/task/{}", told.recv().unwrap()));
         server.accept().unwrap();
-        place.configure(&[slow("after"), one.scope("same"), two.scope("new")].concat());
+        place.configure(&(slow("after") + &one.scope("same") + patient + &two.scope("new") + patient));
         let reloading = threads.spawn(|| reload(&place));
         eventually("there is the new scope", || (scopes(&place) == ["new", "same", "slow"]).then_some(()));
         assert_eq!(read(&place, "new/db/KEY"), "of two");

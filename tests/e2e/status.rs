@@ -122,11 +122,13 @@ fn watching_for_machines_is_one_object_a_line() {
         let whole = text.rsplit_once('\n').map(|(whole, _)| whole.to_owned()).unwrap_or_default();
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
     };
-    eventually("two looks", || (lines().len() >= 2).then_some(()));
+    // A look that takes long tells of no scopes.
+    let looks = || lines().into_iter().filter(|line| line.get("scopes").is_some()).collect::<Vec<_>>();
+    eventually("two looks", || (looks().len() >= 2).then_some(()));
     assert_eq!(daemon.stop().code(), Some(0));
     eventually("that it is gone", || lines().last()?.get("unreachable").map(|_| ()));
     interrupt(&mut watch);
-    assert_eq!(lines()[0]["scopes"][0]["name"], "prod");
+    assert_eq!(looks()[0]["scopes"][0]["name"], "prod");
 }
 
 #[test]
@@ -166,13 +168,19 @@ fn on_a_terminal_it_takes_the_other_screen_and_gives_it_back() {
         seen.extend_from_slice(&bytes[..length]);
         String::from_utf8_lossy(&seen).into_owned()
     };
-    while more().matches("\x1b[H").count() < 3 {}
+    // Whole ones of a daemon that answers in time.
+    let frames = |seen: &str| {
+        let mut frames: Vec<_> = seen.split("\x1b[H").skip(1).map(str::to_owned).collect();
+        frames.pop();
+        frames.retain(|frame| !frame.contains("NOT REACHABLE"));
+        frames
+    };
+    while frames(&more()).len() < 2 {}
     interrupt(&mut watch);
     while !more().ends_with("\x1b[?1049l") {}
     let all = more();
     assert!(all.starts_with("\x1b[?1049h"), "{all:?}");
-    let frames: Vec<&str> = all.split("\x1b[H").skip(1).collect();
-    for frame in &frames[..2] {
+    for frame in frames(&all) {
         assert_eq!(frame.matches('\n').count(), 9, "as many lines as it has: {frame:?}");
     }
 }

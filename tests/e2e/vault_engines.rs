@@ -24,8 +24,7 @@ fn scope(server: &OpenBao, rules: &str, lines: &str) -> String {
 #[test]
 fn a_namespace_has_secrets_and_logins_of_its_own() {
     let (place, server) = (Place::new(), OpenBao::start());
-    server.root("POST", "sys/namespaces/team", &json!({}));
-    server.root("POST", "team:sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}}));
+    server.namespace("team");
     server.root("POST", "team:sys/policies/acl/reader", &json!({ "policy": READ_ALL }));
     let put = |value: &str| {
         server.root("POST", "team:secret/data/prod/db", &json!({"data": {"PASSWORD": value}}));

@@ -36,8 +36,13 @@ fn prepared() -> (OpenBao, PathBuf) {
 }
 
 /// A mount that has a value, which every read asks for anew, and the file of another that nobody has read.
-fn with_one_value_read<'a>(place: &'a Place, server: &OpenBao, token: &Path) -> (Walk<'a>, PathBuf, Daemon<'a>) {
-    let walk = Walk::new(place, &scope(&server.url(), token, "ttl = \"0\""));
+fn with_one_value_read<'a>(
+    place: &'a Place,
+    server: &OpenBao,
+    token: &Path,
+    timeout: &str,
+) -> (Walk<'a>, PathBuf, Daemon<'a>) {
+    let walk = Walk::new(place, &scope(&server.url(), token, &format!("ttl = \"0\"\ntimeout = {timeout:?}")));
     let daemon = walk.mount();
     assert_eq!(walk.text(&walk.file()), OLD);
     let other = walk.scope().join("other/PASSWORD");
@@ -53,7 +58,7 @@ fn status_of(place: &Place) -> (Value, String) {
 fn while_it_is_sealed_who_has_a_value_keeps_it_and_who_has_none_is_told_to_unseal() {
     let place = Place::new();
     let (server, token) = prepared();
-    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token);
+    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token, "60s");
     server.seal();
     assert_eq!(walk.text(&walk.file()), OLD, "the last good value, within max_stale");
     assert_eq!(errno_of_reading(&other), Some(libc::EHOSTUNREACH));
@@ -118,9 +123,10 @@ fn a_standby_that_sends_us_elsewhere_is_ehostunreach_and_the_active_node_is_name
 fn past_a_quota_of_the_server_who_has_a_value_keeps_it_and_who_has_none_gets_ebusy_until_the_pause_is_over() {
     let place = Place::new();
     let (server, token) = prepared();
-    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token);
+    // A pause that is longer is not waited for.
+    let (walk, other, _daemon) = with_one_value_read(&place, &server, &token, "5s");
     server.root("POST", "sys/quotas/config", &json!({"enable_rate_limit_response_headers": true}));
-    server.root("POST", "sys/quotas/rate-limit/slow", &json!({"path": "secret", "rate": 1, "interval": "5s"}));
+    server.root("POST", "sys/quotas/rate-limit/slow", &json!({"path": "secret", "rate": 1, "interval": "15s"}));
     // Until it is the quota that answers, each of these is the last good value or the value itself.
     eventually("throttling", || {
         assert_eq!(walk.text(&walk.file()), OLD);

@@ -47,8 +47,10 @@ fn holder(path: &Path) -> (Guarded, u64) {
     let mut child = Guarded::spawn(&mut command).expect("sh");
     let mut said = [0; 5];
     child.0.stdout.as_mut().unwrap().read_exact(&mut said).expect("it has it open");
-    let id = u64::from(child.0.id());
-    (child, id)
+    let id = child.0.id();
+    let exe = || std::fs::read_link(format!("/proc/{id}/exe")).ok().filter(|exe| exe.ends_with("sleep"));
+    eventually("it sleeps", exe);
+    (child, id.into())
 }
 
 #[test]

@@ -107,6 +107,8 @@ pub fn kubernetes(server: &OpenBao, cluster: &super::kubernetes::Cluster, accoun
     let who = json!([{"kind": "ServiceAccount", "name": "vault", "namespace": NAMESPACE}]);
     let binding = json!({"metadata": {"name": "vault"}, "roleRef": of, "subjects": who});
     cluster.ok("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &binding);
+    let reviews = json!([{"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}]);
+    cluster.holds(&format!("system:serviceaccount:{NAMESPACE}:vault"), "", &reviews);
     server.root("POST", "sys/auth/kubernetes", &json!({"type": "kubernetes"}));
     let config = json!({
         "kubernetes_host": cluster.url(), "disable_local_ca_jwt": true, "token_reviewer_jwt": reviewer,

@@ -1,7 +1,7 @@
 //! Two nodes of OpenBao with one storage: an active one, and a standby that forwards to it.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::child::Guarded;
+use super::ports::free_address;
 
 struct Node {
     _process: Guarded,
@@ -41,6 +42,7 @@ impl BaoCluster {
         first.eventually("an active node", "GET", "sys/health", "", &Value::Null, is(200));
         let mount = json!({"type": "kv", "options": {"version": "2"}});
         first.eventually("a mount", "POST", "sys/mounts/secret", &token, &mount, is(204));
+        first.eventually("a mount that is set up", "GET", "secret/config", &token, &Value::Null, is(200));
         let leader = json!({"leader_api_addr": format!("http://{}", first.address)});
         second.eventually("joining", "POST", "sys/storage/raft/join", "", &leader, is(200));
         second.eventually("unsealing", "POST", "sys/unseal", "", &key, is(200));
@@ -85,8 +87,7 @@ fn is(wanted: u16) -> impl Fn(u16, &Value) -> bool {
 impl Node {
     fn start(folder: &TempDir, number: usize) -> Self {
         let program = super::missing::tool("HUSHFS_TEST_OPENBAO", "venv/bin/bao");
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port");
-        let (address, cluster) = (free(), free());
+        let (address, cluster) = (free_address(), free_address());
         let at = folder.path().join(format!("node{number}"));
         std::fs::create_dir_all(at.join("raft")).expect("a folder");
         let config = format!(

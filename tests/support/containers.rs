@@ -7,14 +7,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::child::Guarded;
 use super::control_group::ControlGroup;
-use super::daemon::{Place, eventually};
+use super::daemon::Place;
 use super::missing;
 use super::users::{bind, mount_overlay, share_mounts};
+
+/// A container runs within seconds.
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// The user who runs podman without root, and its group.
 pub const WORKER: u32 = 2001;
@@ -167,7 +171,16 @@ impl Container<'_> {
         let mut command = self.podman.command(&["start", "--attach", "--interactive", &self.id]);
         command.stdin(Stdio::piped());
         self.running = Some(Guarded::spawn(&mut command).expect("podman starts"));
-        eventually("a container that runs", || self.exec("0:0", &["true"], None).status.success().then_some(()));
+        let began = Instant::now();
+        loop {
+            let output = self.exec("0:0", &["true"], None);
+            if output.status.success() {
+                return;
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(began.elapsed() < PATIENCE, "the container does not run: {said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Runs a program in it as `UID:GID`. It has `descriptor` as its descriptor 3.

@@ -73,9 +73,9 @@ impl ControlGroup {
 }
 
 impl Drop for ControlGroup {
-    /// What cannot be removed in ten seconds, the sandbox reports.
+    /// What cannot be removed in a minute, the sandbox reports.
     fn drop(&mut self) {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             let folders = self.folders();
             if folders.is_empty() {
                 return;

@@ -46,8 +46,24 @@ impl Place {
         std::fs::read_to_string(self.path().join("log")).unwrap_or_default()
     }
 
-    /// Writes the configuration; `mountpoint` is put before it.
+    /// Writes the configuration, with our mountpoint. Where it says nothing of any `timeout`, nobody is told to have
+    /// waited for too long by a server or a machine that only is slow.
     pub fn configure(&self, rest: &str) -> PathBuf {
+        const PATIENT: &str = "timeout = \"60s\"";
+        let parsed = rest.parse::<toml::Table>();
+        let says_nothing = !rest.contains("timeout") && parsed.as_ref().is_ok_and(|it| it.contains_key("scopes"));
+        if !says_nothing {
+            return self.configure_exactly(rest);
+        }
+        match rest.split_once("[cache]\n") {
+            Some((before, after)) => self.configure_exactly(&format!("{before}[cache]\n{PATIENT}\n{after}")),
+            None if parsed.is_ok_and(|it| it.contains_key("cache")) => self.configure_exactly(rest),
+            None => self.configure_exactly(&format!("{rest}\n[cache]\n{PATIENT}\n")),
+        }
+    }
+
+    /// Writes the configuration as it is; `mountpoint` is put before it.
+    pub fn configure_exactly(&self, rest: &str) -> PathBuf {
         let file = self.path().join("hushfs.toml");
         std::fs::write(&file, format!("mountpoint = {:?}\n{rest}", self.mnt())).expect("the configuration");
         file

@@ -2,7 +2,7 @@
 //! controllers.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::child::Guarded;
+use super::ports::free_address;
 
 /// The token that may do everything.
 pub const ROOT: &str = "root-token-of-the-test";
@@ -43,7 +44,7 @@ impl Cluster {
     pub fn start() -> Self {
         let tool = |name: &str| super::missing::tool("HUSHFS_TEST_KUBERNETES", &format!("kubernetes/{name}"));
         let (etcd, server) = (tool("etcd"), tool("kube-apiserver"));
-        // Another process may take the ports between our asking and their binding.
+        // Another program may take the ports between our asking and their binding.
         for _ in 0..3 {
             if let Some(cluster) = Self::start_once(&etcd, &server) {
                 cluster.ok("POST", "/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}}));
@@ -57,8 +58,7 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
         let log = |name: &str| std::fs::File::create(path(name)).expect("a log file");
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port");
-        let (clients, peers, address) = (free(), free(), free());
+        let (clients, peers, address) = (free_address(), free_address(), free_address());
         make_certificates(folder.path());
         std::fs::write(path("tokens.csv"), format!("{ROOT},root,1,system:masters\nbob-token,bob,2\n")).expect("a file");
 
@@ -74,7 +74,7 @@ impl Cluster {
             "--logger=zap".into(),
             "--log-level=error".into(),
         ]);
-        let etcd = spawn(&mut command, folder.path(), log("etcd.log"));
+        let mut etcd = spawn(&mut command, folder.path(), log("etcd.log"));
         let mut command = Command::new(server);
         command.args([
             format!("--etcd-servers=http://{clients}"),
@@ -100,7 +100,8 @@ impl Cluster {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let (http, runtime) = (http.expect("a client"), runtime.expect("a runtime"));
         let give_up = Instant::now() + Duration::from_secs(120);
-        while Instant::now() < give_up && server.0.try_wait().is_ok_and(|status| status.is_none()) {
+        let mut run = || [&mut etcd, &mut server].into_iter().all(|it| it.0.try_wait().is_ok_and(|it| it.is_none()));
+        while Instant::now() < give_up && run() {
             let ready = http.get(format!("https://{address}/readyz")).bearer_auth(ROOT).send();
             if wait_for(&runtime, async { ready.await.is_ok_and(|it| it.status().is_success()) }) {
                 return Some(Self { _server: server, _etcd: etcd, address, folder, http, runtime: Some(runtime) });
@@ -189,21 +190,51 @@ impl Cluster {
         answer["status"]["token"].as_str().expect("a token").to_owned()
     }
 
-    /// A role of these rules, and who has it: `User/NAME` or `ServiceAccount/NAME`.
+    /// A role of these rules, and who has it: `User/NAME` or `ServiceAccount/NAME`. Holds when this returns.
     pub fn allow(&self, role: &str, subject: &str, rules: Value) {
         let at = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
         self.ok("POST", &format!("{at}/roles"), &json!({"metadata": {"name": role}, "rules": rules}));
         let (kind, name) = subject.split_once('/').expect("a kind and a name");
-        let subject = match kind {
-            "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": NAMESPACE}),
-            _ => json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}),
+        let (subject, user) = match kind {
+            "ServiceAccount" => (
+                json!({"kind": kind, "name": name, "namespace": NAMESPACE}),
+                format!("system:serviceaccount:{NAMESPACE}:{name}"),
+            ),
+            _ => (json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}), name.to_owned()),
         };
         let of = json!({"kind": "Role", "name": role, "apiGroup": "rbac.authorization.k8s.io"});
         let body = json!({"metadata": {"name": role}, "roleRef": of, "subjects": [subject]});
         self.ok("POST", &format!("{at}/rolebindings"), &body);
+        self.holds(&user, NAMESPACE, &rules);
     }
 
-    /// Takes a role away, at once for those who had it.
+    /// Returns when the server lets `user` do in `namespace` (empty: outside of any) what each of these rules allows. It
+    /// hears of new rules a moment after it has stored them.
+    pub fn holds(&self, user: &str, namespace: &str, rules: &Value) {
+        let list = |rule: &Value, field: &str| rule[field].as_array().cloned().unwrap_or_else(|| vec![json!("")]);
+        for rule in rules.as_array().expect("rules") {
+            for resource in list(rule, "resources") {
+                for verb in list(rule, "verbs") {
+                    for name in list(rule, "resourceNames") {
+                        self.may(user, &json!({
+                            "namespace": namespace, "group": rule["apiGroups"][0], "resource": resource, "verb": verb,
+                            "name": name
+                        }));
+                    }
+                }
+            }
+        }
+    }
+
+    fn may(&self, user: &str, what: &Value) {
+        let question = json!({"spec": {"user": user, "resourceAttributes": what}});
+        super::daemon::eventually("the rule holds", || {
+            let answer = self.ok("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", &question);
+            (answer["status"]["allowed"] == true).then_some(())
+        });
+    }
+
+    /// Takes a role away. Those who had it lose it a moment later.
     pub fn forbid(&self, role: &str) {
         let at = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
         self.ok("DELETE", &format!("{at}/rolebindings/{role}"), &Value::Null);

@@ -15,7 +15,7 @@ use super::missing;
 use super::users::{mount_overlay, private_mounts};
 
 /// It boots, runs its script and is off again within seconds.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(200);
 
 /// The scope `prod` of a machine's configuration.
 pub const STORE: &str = "[scopes.prod]\nprovider = \"local\"\npath = \"/var/lib/store\"\nallow_plaintext = true\n";
@@ -193,7 +193,7 @@ impl<'a> Machine<'a> {
             &format!(
                 "[Unit]\n{whole}FailureAction=poweroff-force\n\
              [Service]\nType=oneshot\nStandardOutput=journal+console\nExecStart=/bin/sh -eux /script\n\
-             ExecStopPost=/bin/sh -c 'journalctl --no-pager -b >/results/journal'\n"
+             ExecStopPost=/bin/sh -c 'journalctl --sync; journalctl --no-pager -b >/results/journal'\n"
             ),
         );
         let console = self.place.path().join("console");

@@ -1,7 +1,7 @@
 //! MiniLake: an emulator of a Databricks workspace. Its secret scopes, keys and ACLs are real; it gives no values
 //! ("only from DBUtils") and asks nobody who they are.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,12 +19,11 @@ pub struct MiniLake {
 impl MiniLake {
     pub fn start() -> Self {
         let program = super::missing::tool("HUSHFS_TEST_MINILAKE", "venv/bin/minilake");
-        // Another process may take the port between our asking and its binding.
+        // Another program may take the port between our asking and its binding.
         for _ in 0..3 {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
-            let port =
-                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port").port();
+            let port = super::ports::free();
             let mut command = Command::new(&program);
             command
                 .env("MINILAKE_DATA_DIR", folder.path().join("data"))

@@ -1,7 +1,7 @@
 //! MiniStack: Secrets Manager, STS and IAM on loopback, with IAM enforced.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ impl MiniStack {
     /// Starts a fresh, empty account.
     pub fn start() -> Self {
         let program = super::missing::tool("HUSHFS_TEST_MINISTACK", "venv/bin/ministack");
-        // Another process may take the port between our asking and its binding.
+        // Another program may take the port between our asking and its binding.
         for _ in 0..3 {
             if let Some(server) = Self::start_once(&program) {
                 return server;
@@ -38,7 +38,7 @@ impl MiniStack {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("log");
         let output = std::fs::File::create(&log).expect("a log file");
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port").port();
+        let port = super::ports::free();
         let mut command = Command::new(program);
         command
             .env("AUTH", "true")

@@ -37,6 +37,7 @@ pub mod openbao;
 pub mod over;
 pub mod own_process;
 pub mod plain;
+pub mod ports;
 pub mod postgres;
 pub mod rabbitmq;
 pub mod second_opinion;

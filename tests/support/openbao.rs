@@ -1,7 +1,7 @@
 //! OpenBao on loopback: a development server, unsealed, with everything in memory.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::child::Guarded;
+use super::ports::free_address;
 
 /// The token that may do everything.
 pub const ROOT: &str = "root";
@@ -36,7 +37,7 @@ impl OpenBao {
 
     fn start_with(tls: bool) -> Self {
         let program = super::missing::tool("HUSHFS_TEST_OPENBAO", "venv/bin/bao");
-        // Another process may take the port between our asking and its binding.
+        // Another program may take the port between our asking and its binding.
         for _ in 0..3 {
             if let Some(server) = Self::start_once(&program, tls) {
                 return server;
@@ -49,8 +50,7 @@ impl OpenBao {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("log");
         let output = std::fs::File::create(&log).expect("a log file");
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port");
-        let (address, tls) = (free(), tls.then(free));
+        let (address, tls) = (free_address(), tls.then(free_address));
         let mut command = Command::new(program);
         command
             .args(["server", "-dev", "-dev-no-store-token", "-dev-root-token-id", ROOT])
@@ -176,6 +176,18 @@ impl OpenBao {
         let (status, answer) = self.ask(method, path, ROOT, Some(body)).expect("OpenBao answers");
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
+    }
+
+    /// A namespace with a mount `secret` of its own, as that of the root namespace.
+    pub fn namespace(&self, name: &str) {
+        self.root("POST", &format!("sys/namespaces/{name}"), &json!({}));
+        let mount = json!({"type": "kv", "options": {"version": "2"}});
+        self.root("POST", &format!("{name}:sys/mounts/secret"), &mount);
+        // It refuses everything until it is set up, which the answer does not wait for.
+        super::daemon::eventually("the mount is set up", || {
+            let answer = self.ask("GET", &format!("{name}:secret/config"), ROOT, None);
+            answer.is_ok_and(|(status, _)| status == 200).then_some(())
+        });
     }
 
     pub fn policy(&self, name: &str, rules: &str) {

@@ -19,19 +19,25 @@ impl PlainStore {
 
     /// Writes `bytes` into `file`, such as `db.json`, replacing it at once.
     pub fn put(&self, file: &str, bytes: &[u8]) -> PathBuf {
-        let target = self.path.join(file);
-        std::fs::create_dir_all(target.parent().expect("a parent")).expect("the folder");
-        let temporary = target.with_file_name(".new");
-        std::fs::write(&temporary, bytes).expect("the file is written");
-        std::fs::rename(&temporary, &target).expect("the file is replaced");
-        target
+        self.replace(file, bytes, None)
     }
 
     /// As [`PlainStore::put`], with the time at which the value is said to have changed.
     pub fn put_at(&self, file: &str, bytes: &[u8], changed: SystemTime) {
-        let target = self.put(file, bytes);
-        let opened = std::fs::File::options().write(true).open(target).expect("the file opens");
-        opened.set_modified(changed).expect("its time is set");
+        self.replace(file, bytes, Some(changed));
+    }
+
+    fn replace(&self, file: &str, bytes: &[u8], changed: Option<SystemTime>) -> PathBuf {
+        let target = self.path.join(file);
+        std::fs::create_dir_all(target.parent().expect("a parent")).expect("the folder");
+        let temporary = target.with_file_name(".new");
+        std::fs::write(&temporary, bytes).expect("the file is written");
+        if let Some(changed) = changed {
+            let opened = std::fs::File::options().write(true).open(&temporary).expect("the file opens");
+            opened.set_modified(changed).expect("its time is set");
+        }
+        std::fs::rename(&temporary, &target).expect("the file is replaced");
+        target
     }
 
     pub fn remove(&self, file: &str) {

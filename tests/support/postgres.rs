@@ -1,6 +1,5 @@
 //! PostgreSQL on loopback, with OpenBao's database engine in front of it.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,7 +49,7 @@ fn as_server(program: &Path, folder: &Path) -> Command {
 impl Postgres {
     pub fn start() -> Self {
         super::missing::program("psql", "postgresql");
-        // Another process may take the port between our asking and its binding.
+        // Another program may take the port between our asking and its binding.
         for _ in 0..3 {
             if let Some(server) = Self::start_once() {
                 return server;
@@ -81,7 +80,7 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port").port();
+        let port = super::ports::free();
         let log = std::fs::File::create(folder.path().join("log")).expect("a log file");
         let mut command = as_server(&programs.join("postgres"), folder.path());
         command

@@ -1,7 +1,7 @@
 //! RabbitMQ on loopback, with OpenBao's engine `rabbitmq` in front of it.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::child::Guarded;
 use super::openbao::OpenBao;
+use super::ports::{self, free_address};
 
 /// Where Debian has the program itself; that in PATH changes to a user of its own.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -36,7 +37,7 @@ impl RabbitMq {
             is_there,
             "{PROGRAM} is not there: run the tests with `make test`, or install the package rabbitmq-server"
         );
-        // Another process may take the ports between our asking and their binding.
+        // Another program may take the ports between our asking and their binding.
         for _ in 0..3 {
             if let Some(server) = Self::start_once() {
                 return server;
@@ -48,8 +49,7 @@ impl RabbitMq {
     fn start_once() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).expect("a port");
-        let (amqp, api, nodes, names) = (free(), free(), free(), free().port().to_string());
+        let (amqp, api, nodes, names) = (free_address(), free_address(), free_address(), ports::free().to_string());
         let settings = format!(
             "listeners.tcp.default = {amqp}\nmanagement.tcp.ip = {}\nmanagement.tcp.port = {}\n",
             api.ip(),

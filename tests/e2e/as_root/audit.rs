@@ -12,7 +12,7 @@ fn who_is_refused_is_named_and_so_is_why() {
     let place = Place::new();
     // Where that user may make files.
     let audit = AuditFile::new(&place, "run/audit.log");
-    let settings = format!("allow_other = true\nroot = \"deny\"\n{}", audit.section(""));
+    let settings = format!("allow_other = true\nroot = \"deny\"\n{}", audit.section("required = true"));
     let _daemon = mount_as(&place, NOBODY, &settings);
     assert_eq!(errno_of_reading(&place.mnt().join("prod/db/KEY")), Some(libc::EACCES));
     let refused = audit.lines();
@@ -44,7 +44,7 @@ fn who_is_refused_is_named_and_so_is_why() {
 fn whom_the_bits_refuse_the_kernel_turns_away_before_there_is_anything_to_record() {
     let place = Place::new();
     let audit = AuditFile::new(&place, "run/audit.log");
-    let _daemon = mount_as(&place, NOBODY, &format!("allow_other = true\n{}", audit.section("")));
+    let _daemon = mount_as(&place, NOBODY, &format!("allow_other = true\n{}", audit.section("required = true")));
     as_user(STRANGER, || assert_eq!(errno_of_reading(&place.mnt().join("prod/db/KEY")), Some(libc::EACCES)));
     assert_eq!(audit.text(), "");
 }

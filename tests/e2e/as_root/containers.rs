@@ -99,7 +99,7 @@ fn a_bubblewrap_with_one_scope_sees_no_other_and_one_with_the_folder_above_sees_
     let store = PlainStore::new(place.path(), "store");
     store.put("db.json", br#"{"KEY":"value"}"#);
     let settings = grant("allow", "uid:2001", "read", "**") + &store.scope("prod") + &store.scope("billing");
-    let settings = format!("mountpoint = {mountpoint:?}\nallow_other = true\n{settings}");
+    let settings = format!("mountpoint = {mountpoint:?}\nallow_other = true\n{settings}[cache]\ntimeout = \"60s\"\n");
     std::fs::write(place.path().join("hushfs.toml"), settings).unwrap();
     let user = |uid: u32| {
         let mut command = Command::new("setpriv");
@@ -241,7 +241,7 @@ fn users_and_groups_in_a_container_are_granted_by_number_and_the_audit_log_names
     let audit = AuditFile::new(&place, "audit.log");
     let settings = grant("allow", "uid:2001", "read", "prod/db")
         + &grant("allow", "gid:3000", "read", "prod/web")
-        + &audit.section("");
+        + &audit.section("required = true");
     let _daemon = mount(&place, &store, &settings);
     container.start();
     assert_eq!(cat_in(&container, USER, "prod/db/KEY").as_deref(), Some("value"));
@@ -266,7 +266,8 @@ fn a_container_with_the_folder_above_sees_later_mounts_and_one_with_the_mount_it
     let store = PlainStore::new(place.path(), "store");
     store.put("db.json", br#"{"KEY":"value"}"#);
     let granted = grant("allow", &format!("container:{}*", &above.id[..12]), "read", "prod/db");
-    let settings = format!("mountpoint = {mountpoint:?}\nallow_other = true\n{granted}{}", store.scope("prod"));
+    let scope = store.scope("prod") + "timeout = \"60s\"\n";
+    let settings = format!("mountpoint = {mountpoint:?}\nallow_other = true\n{granted}{scope}");
     std::fs::write(place.path().join("hushfs.toml"), settings).unwrap();
     let list = |container: &Container<'_>, path: &str| {
         let output = container.exec(ROOT, &["ls", "-A", path], None);
@@ -293,7 +294,7 @@ fn a_container_that_runs_one_program_reads_by_the_pages_commands() {
     share_mounts(place.path());
     let podman = Podman::new(&place);
     let audit = AuditFile::new(&place, "audit.log");
-    let settings = grant("allow", "uid:1000", "read", "prod/web") + &audit.section("");
+    let settings = grant("allow", "uid:1000", "read", "prod/web") + &audit.section("required = true");
     let _daemon = mount(&place, &store, &settings);
     let prod = place.mnt().join("prod");
     let read = |command: &str, folder: &str, ours: &Path, path: &str| {
@@ -446,7 +447,7 @@ fn a_caller_in_another_pid_namespace_is_known_by_its_user_groups_and_program() {
 fn root_of_a_user_namespace_is_the_user_who_made_it_and_has_nothing_of_roots() {
     let (place, store) = place();
     let audit = AuditFile::new(&place, "audit.log");
-    let settings = grant("allow", "uid:2001", "read", "prod/db") + &audit.section("");
+    let settings = grant("allow", "uid:2001", "read", "prod/db") + &audit.section("required = true");
     let _daemon = mount(&place, &store, &settings);
     let prod = place.mnt().join("prod");
     let as_root = ["--unshare-user", "--uid", "0", "--gid", "0"];
@@ -472,7 +473,7 @@ fn users_of_a_container_that_has_its_own_are_known_by_their_numbers_outside() {
     let settings = grant("allow", "uid:202001", "read", "prod/db")
         + &grant("allow", "uid:2001", "read", "prod/web")
         + &grant("allow", "gid:200000", "read", "prod/billing")
-        + &audit.section("");
+        + &audit.section("required = true");
     let _daemon = mount(&place, &store, &settings);
     container.start();
     for (user, uid, readable) in [(USER, 202_001, "db"), (ROOT, 200_000, "billing")] {
@@ -517,7 +518,7 @@ fn of_callers_outside_of_the_daemons_pid_namespace_the_user_and_primary_group_ar
         }
         std::fs::set_permissions(place.mnt(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let audit = AuditFile::new(&place, "audit.log");
-        let sections = format!("{}{}", audit.section(""), store.scope("prod"));
+        let sections = format!("{}{}", audit.section("required = true"), store.scope("prod"));
         place.configure(&format!("allow_other = true\n{settings}{sections}"));
         let daemon = script.map_or_else(
             || place.hushfs(&["mount"]),

@@ -275,7 +275,7 @@ fn the_audit_log_names_the_grant_or_the_deny() {
     let audit = AuditFile::new(&place, "audit.log");
     let settings = grant("allow", "uid:2001", "read", "prod/**")
         + &grant("deny", "uid:2001", "read", "prod/billing/OTHER")
-        + &audit.section("");
+        + &audit.section("required = true");
     let _daemon = mount(&place, &store, &settings);
     let configuration = place.path().join("hushfs.toml");
     cat(2001, &[], &place.mnt().join("prod/db/KEY")).unwrap();

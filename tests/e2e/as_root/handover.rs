@@ -65,6 +65,7 @@ fn after_a_sigkill_of_its_broker_the_daemon_is_followed_by_the_next_and_no_read_
         done
         grep ' /secrets ' /proc/self/mountinfo >/results/after
         of NRestarts >/results/restarts
+        journalctl --sync
         journalctl --no-pager -u hushfs.service >/results/log",
     );
     for round in 1..=3 {

@@ -239,6 +239,8 @@ fn a_daemon_of_another_user_takes_over_what_roots_has_left_and_the_other_way_rou
         for user in false true false '\"hushfs\"'; do sh -eu /becomes $user; done
         kill -KILL $(systemctl show --property=MainPID --value hushfs.service)
         cat <&4 >/results/open
+        # It answers before it is said to be ready.
+        until systemctl is-active --quiet hushfs.service; do sleep 0.1; done
         systemctl reload hushfs.service
         grep ' /secrets ' /proc/self/mountinfo >/results/after
         stat --format '%U %a' /var/log/hushfs/audit.log >/results/log

@@ -265,9 +265,12 @@ fn systemd_reloads_it_in_both_ways_and_a_daemon_after_that_goes_on_with_what_hol
             wait
             grep ' /secrets ' /proc/self/mountinfo >/results/after
             echo 'unknown = 1' >/etc/hushfs/hushfs.toml
+            # It answers before it is said to be ready.
+            until systemctl is-active --quiet hushfs.service; do sleep 0.1; done
             systemctl reload hushfs.service && echo 0 >/results/status || echo 1 >/results/status
             until journalctl --no-pager -b | grep 'everything stays as it was'; do sleep 0.1; done
-            systemctl is-active hushfs.service >/results/active
+            # The reload is over later than that.
+            while systemctl is-active hushfs.service | tee /results/active | grep -x reloading; do sleep 0.1; done
             ls /secrets >/results/unchanged",
         );
         assert_eq!(results.file("reloaded"), "moved\nprod\n", "{reload}");

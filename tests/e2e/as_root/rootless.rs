@@ -36,7 +36,7 @@ fn own_mount<'a>(place: &'a Place, store: &PlainStore, podman: &Podman) -> Daemo
     let mountpoint = podman.runtime().join("shared/secrets");
     std::fs::create_dir_all(&mountpoint).unwrap();
     std::os::unix::fs::chown(&mountpoint, Some(WORKER), Some(WORKER)).unwrap();
-    let settings = format!("mountpoint = {mountpoint:?}\n{}", store.scope("prod"));
+    let settings = format!("mountpoint = {mountpoint:?}\n{}timeout = \"60s\"\n", store.scope("prod"));
     std::fs::write(place.path().join("hushfs.toml"), settings).unwrap();
     let mut command = hushfs_as(place, WORKER, &["mount"]);
     command.env("XDG_RUNTIME_DIR", podman.runtime());
@@ -79,7 +79,7 @@ fn who_is_in_a_rootless_container_is_judged_by_the_numbers_outside() {
         + &grant("allow", &format!("uid:{other}"), "read", "prod/web")
         + &grant("allow", "uid:1000", "read", "prod/billing")
         + &grant("allow", &format!("gid:{WORKER}"), "read", "prod/team/app")
-        + &audit.section("");
+        + &audit.section("required = true");
     let _daemon = super::grants::mount(&place, &store, &settings);
     let prod = place.mnt().join("prod");
     let readable = |command: &str, more: &[&str]| {

@@ -36,9 +36,9 @@ impl Swap {
 
     /// What has been written to it.
     fn contents(&self) -> Vec<u8> {
-        rustix::fs::sync();
-        // What is in the page cache is not what is on the disk.
         let file = File::open(&self.0).unwrap();
+        file.sync_all().unwrap();
+        // What is in the page cache is not what is on the disk.
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         fs::read(&self.0).unwrap()
     }

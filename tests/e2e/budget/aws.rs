@@ -93,7 +93,8 @@ fn after_a_throttle_readers_are_served_again_by_few_calls_at_a_time() {
     for number in 0..60 {
         cloud.create(&format!("secret-{number}"), b"value");
     }
-    let _daemon = cloud.mount(&place, &cloud.scope("prod", "negative_ttl = \"100ms\"\nlist_ttl = \"1h\""));
+    let _daemon =
+        cloud.mount(&place, &cloud.scope("prod", "negative_ttl = \"100ms\"\nlist_ttl = \"1h\"\ntimeout = \"60s\""));
     assert_eq!(fs::read_dir(place.mnt().join("prod")).unwrap().count(), 60);
     for operation in ["GetSecretValue", "BatchGetSecretValue"] {
         cloud.proxy.set(operation, too_many(1));

@@ -176,6 +176,12 @@ fn who_watches_a_file_is_told_of_a_change_although_nobody_reads_or_asks_for_it()
     let _daemon = Session::new(&kube.place).mount(&configuration);
     // A connection that follows begins with the first use of the scope.
     assert_eq!(cat(&kube.file()), OLD);
+    // It begins with a listing, upon which all that is in memory is fetched again: that must be over.
+    let folder = kube.place.mnt().join("k8s");
+    assert_eq!(ls(&folder), ["db"]);
+    kube.cluster.put("prod-other", &[("PASSWORD", OLD.as_bytes())]);
+    eventually("it is followed", || ls(&folder).contains(&"other".to_owned()).then_some(()));
+    assert_eq!(cat(&kube.file()), OLD);
     let watch = Watch::of(&[&kube.file()]);
     let fetched = kube.place.calls("k8s", "fetch");
     kube.put(NEW);
