@@ -8,6 +8,9 @@ DESTDIR ?=
 BINARY ?=
 # More for `cargo nextest run`, such as NEXTEST_ARGS="-E 'test(listing)'".
 NEXTEST_ARGS ?=
+# Tests at a time: more than there are processors, for most of a test's time goes by while it waits for servers.
+NEXTEST_TEST_THREADS ?= $(shell echo $$(($$(nproc) + 4)))
+export NEXTEST_TEST_THREADS
 # For `make fuzz`: inputs for each property test, and seconds for each target of fuzzing by coverage.
 FUZZ_CASES ?= 20000
 FUZZ_SECONDS ?= 60
