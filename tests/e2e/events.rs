@@ -280,21 +280,29 @@ mod as_root {
     }
 
     #[test]
-    fn a_file_system_that_is_made_writable_when_nobody_waits_for_it_any_more_does_not_stay_so() {
+    fn a_broker_that_answers_late_leaves_nothing_writable_and_watchers_are_told_then() {
         let (place, store) = place();
         let daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
-        let key = place.mnt().join("prod/db/KEY");
+        let [key, other] = ["db", "web"].map(|name| place.mnt().join("prod").join(name).join("KEY"));
         fs::read(&key).unwrap();
+        fs::read(&other).unwrap();
+        let watches = [&key, &other].map(|path| Watch::of(&[path]));
         let broker = daemon.broker();
         let stopped = Stopped::new(broker);
         store.put("db.json", br#"{"KEY":"two"}"#);
         refresh(&key);
-        eventually("nobody waits for it any more", || place.log().contains("is not told of changes").then_some(()));
+        eventually("nobody waits for it any more", || place.log().contains("is told of changes later").then_some(()));
+        store.put("web.json", br#"{"KEY":"of the web, too"}"#);
+        refresh(&other);
         drop(stopped);
         // It does now what it was asked for then.
         let mended = || place.log().contains("read-only to the kernel again").then_some(());
         eventually("it is asked to end that", mended);
-        assert!(of_the_file_system(&place.mnt()).starts_with("ro"));
+        for watch in watches {
+            watch.wait_for(&[""]);
+        }
+        assert!(!place.log().contains("is not told of changes"), "{}", place.log());
+        eventually("it is read-only", || of_the_file_system(&place.mnt()).starts_with("ro").then_some(()));
         assert_eq!(daemon.stop().code(), Some(0));
     }
 

@@ -14,11 +14,12 @@
 mod access;
 mod hands;
 pub mod toucher;
+mod untold;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
@@ -26,6 +27,7 @@ use std::{io, thread};
 pub use self::access::set_read_only as set_read_only_here;
 pub use self::hands::Hands;
 use self::toucher::Toucher;
+use self::untold::Untold;
 use super::operations::Operations;
 use super::serving::Serving;
 use crate::access::Caller;
@@ -37,9 +39,6 @@ const MOST_KEYS: usize = 64;
 
 /// How long what changes after a change is gathered, to be told of together.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long after the broker has given no answer it is asked again to end what it may have begun.
-const OWED: Duration = Duration::from_secs(1);
 
 /// The process that touches files, and what it is at.
 #[derive(Debug, Default)]
@@ -111,53 +110,21 @@ pub fn start(serving: Arc<Serving>, place: Place, changed: Receiver<SecretNode>)
     let teller = Teller { stopped: Arc::default(), at_work: Arc::default() };
     let (stopped, at_work) = (Arc::clone(&teller.stopped), Arc::clone(&teller.at_work));
     thread::Builder::new().name("hushfs-events".into()).spawn(move || {
-        let mut warned = false;
-        while let Some(first) = next(&changed, &place) {
-            let mut secrets = vec![first];
-            for secret in changed.try_iter() {
-                if !secrets.contains(&secret) {
-                    secrets.push(secret);
-                }
-            }
+        let mut untold = Untold::default();
+        while untold.wait(&changed, &place) {
             let operations = serving.now();
-            let nodes: Vec<Node> = secrets.iter().flat_map(|secret| to_touch(&operations, secret)).collect();
+            let nodes: Vec<Node> = untold.secrets().iter().flat_map(|secret| to_touch(&operations, secret)).collect();
             let working = at_work.lock().unwrap_or_else(PoisonError::into_inner);
             if nodes.is_empty() || stopped.load(Ordering::Relaxed) {
+                untold.clear();
                 continue;
             }
-            if let Err(error) = touch(&operations, &place, &nodes, &stopped)
-                && !std::mem::replace(&mut warned, true)
-            {
-                tracing::warn!(
-                    "who watches files in {} is not told of changes: {error}; root's mount needs Linux 5.12 and \
-                     CAP_SYS_ADMIN for it",
-                    place.mountpoint.display()
-                );
-            }
+            untold.after(touch(&operations, &place, &nodes, &stopped), &place);
             drop((working, operations));
             thread::sleep(PAUSE);
         }
     })?;
     Ok(teller)
-}
-
-/// The next secret that has changed. Until then whatever the broker may be at after all is ended: no answer within its
-/// time is not that nothing will happen, and a file system that stays writable makes reads slower.
-fn next(changed: &Receiver<SecretNode>, place: &Place) -> Option<SecretNode> {
-    while broker::installed().is_some_and(Broker::owes_an_end) {
-        match changed.recv_timeout(OWED) {
-            Ok(secret) => return Some(secret),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        match by_broker().and_then(Broker::end_touching) {
-            Ok(()) => {
-                tracing::info!("{} is read-only to the kernel again", place.mountpoint.display());
-            }
-            Err(error) => tracing::debug!("the broker does not end what it has begun: {error}"),
-        }
-    }
-    changed.recv().ok()
 }
 
 /// After a daemon that ended while it touched files: the file system is read-only to the kernel again.
