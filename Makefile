@@ -57,9 +57,10 @@ test-tools: ## installs what the tests use: Debian packages; servers and a machi
 nextest:
 	@command -v cargo-nextest >/dev/null || $(CARGO) install cargo-nextest --locked
 
-lint: ## formatting, clippy with each set of features, shell scripts
+lint: ## formatting, clippy with each set of features and as in a release, shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --config 'profile.dev.package.hushfs.debug-assertions = false' -- -D warnings
 	$(CARGO) clippy --locked --features fuzzing -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features local -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features --features aws -- -D warnings
