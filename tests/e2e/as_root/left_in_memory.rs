@@ -2,6 +2,8 @@
 //! every provider, over TLS where the provider's own service has it. `docs/threat-model.md` has what this prints:
 //!
 //!     make test NEXTEST_ARGS="--no-capture -E 'test(left_in_memory)'"
+//!
+//! With `--cargo-profile release` it is the released program that is searched, in which nothing can be turned off.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -170,9 +172,11 @@ fn nothing_is_left(provider: &str) {
         before.after_read, before.after_flush, before.later, after.after_read, after.after_flush, after.later
     );
     assert!(after.after_read.of(Kind::Locked) >= SECRETS, "the scan finds what is there");
-    assert!(before.later.astray() > 0, "and it would find what is elsewhere: {}", before.later);
-    let is_local = matches!(backend, Backend::Folder(_));
-    assert!(is_local || after.after_read.astray() > 0, "connections hold what the flush is to wipe");
+    if cfg!(debug_assertions) {
+        assert!(before.later.astray() > 0, "and it would find what is elsewhere: {}", before.later);
+        let is_local = matches!(backend, Backend::Folder(_));
+        assert!(is_local || after.after_read.astray() > 0, "connections hold what the flush is to wipe");
+    }
     assert!(after.later.0.is_empty(), "{:#?}", after.later.0);
 
     // Values that stay, and connections that nobody uses.
