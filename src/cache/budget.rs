@@ -1,7 +1,8 @@
 //! How often a scope's provider is called: the limit that is set, and the pauses that the provider asks for.
 //!
 //! One for a scope, whoever its provider is asked as: what a provider counts is calls to the account, the project, the
-//! vault or the workspace. Readers come first: while less than half of the limit is left, or the provider is being
+//! vault or the workspace. Some count questions about names apart from those for values; then a pause for the one is none
+//! for the other. Readers come first: while less than half of the limit is left, or the provider is being
 //! asked with care, nothing is refreshed ahead of time.
 
 mod bucket;
@@ -34,18 +35,34 @@ pub struct Budget {
     /// Until when nothing is refreshed ahead of time, in nanoseconds; read without the lock, by every reader.
     scarce_until: AtomicU64,
     refused: AtomicU64,
+    counts_names_apart: bool,
 }
 
 struct State {
     bucket: Option<Bucket>,
+    /// That of values, and that of names where they are counted apart.
+    lanes: [Lane; 2],
+    told: Option<Duration>,
+}
+
+/// Calls that the provider counts together.
+#[derive(Default, Clone)]
+struct Lane {
     throttle: Throttle,
     under_way: u32,
-    told: Option<Duration>,
+}
+
+/// What a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    Values,
+    Names,
 }
 
 /// A call that may be made; it is over when this is dropped.
 pub struct Turn<'a> {
     budget: &'a Budget,
+    lane: usize,
     began: Duration,
 }
 
@@ -77,18 +94,26 @@ enum Held {
 impl Budget {
     /// `rate`: None for no limit; the provider's pauses are kept all the same.
     pub fn new(scope: ScopeName, rate: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
-        let state = State { bucket: rate.map(Bucket::new), throttle: Throttle::default(), under_way: 0, told: None };
+        let state = State { bucket: rate.map(Bucket::new), lanes: Default::default(), told: None };
         let (scarce_until, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { scope, clock, state: Mutex::new(state), ended: Notify::new(), scarce_until, refused }
+        let (state, ended) = (Mutex::new(state), Notify::new());
+        Self { scope, clock, state, ended, scarce_until, refused, counts_names_apart: false }
+    }
+
+    /// As the provider does: see [`Provider::counts_names_apart`](crate::provider::Provider::counts_names_apart).
+    #[must_use]
+    pub fn counting_names_apart(self, counts_names_apart: bool) -> Self {
+        Self { counts_names_apart, ..self }
     }
 
     /// The same from now on at another rate: the provider's pauses are kept as before.
     #[must_use]
     pub fn at(&self, rate: Option<Rate>) -> Self {
-        let throttle = self.state().throttle.clone();
+        let throttles = self.state().lanes.each_ref().map(|lane| lane.throttle.clone());
         let budget = Self::new(self.scope.clone(), rate, Arc::clone(&self.clock));
+        let budget = budget.counting_names_apart(self.counts_names_apart);
         let mut state = budget.state();
-        state.throttle = throttle;
+        state.lanes = throttles.map(|throttle| Lane { throttle, under_way: 0 });
         budget.note_scarcity(&state);
         drop(state);
         budget
@@ -130,9 +155,10 @@ impl Budget {
     /// # Errors
     /// [`Throttled`](ErrorKind::Throttled), at once, where that would take longer than `patience`; it names the reason
     /// and says when to come again.
-    pub async fn turn(&self, patience: Duration) -> Result<Turn<'_>, Error> {
+    pub async fn turn(&self, about: About, patience: Duration) -> Result<Turn<'_>, Error> {
+        let lane = usize::from(self.counts_names_apart && about == About::Names);
         let deadline = self.clock.now().saturating_add(patience);
-        self.wait_for_the_limit(deadline).await?;
+        self.wait_for_the_limit(lane, deadline).await?;
         loop {
             // Before the look, so that no end of a call is missed between.
             let mut ended = std::pin::pin!(self.ended.notified());
@@ -140,12 +166,13 @@ impl Budget {
             let now = self.clock.now();
             let until = {
                 let mut state = self.state();
-                match state.throttle.until(now) {
+                let Lane { throttle, under_way } = &mut state.lanes[lane];
+                match throttle.until(now) {
                     Some(until) if until > deadline => return Err(self.refuse(state, now, Held::Provider(until))),
                     Some(until) => until,
-                    None if state.throttle.has_room(state.under_way) => {
-                        state.under_way = state.under_way.saturating_add(1);
-                        return Ok(Turn { budget: self, began: now });
+                    None if throttle.has_room(*under_way) => {
+                        *under_way = under_way.saturating_add(1);
+                        return Ok(Turn { budget: self, lane, began: now });
                     }
                     None if now >= deadline => return Err(self.refuse(state, now, Held::Others)),
                     None => deadline,
@@ -158,11 +185,11 @@ impl Budget {
         }
     }
 
-    async fn wait_for_the_limit(&self, deadline: Duration) -> Result<(), Error> {
+    async fn wait_for_the_limit(&self, lane: usize, deadline: Duration) -> Result<(), Error> {
         let wait = {
             let mut state = self.state();
             let now = self.clock.now();
-            if let Some(until) = state.throttle.until(now).filter(|until| *until > deadline) {
+            if let Some(until) = state.lanes[lane].throttle.until(now).filter(|until| *until > deadline) {
                 return Err(self.refuse(state, now, Held::Provider(until)));
             }
             let Some(bucket) = &mut state.bucket else { return Ok(()) };
@@ -191,8 +218,8 @@ impl Budget {
             rate: state.bucket.as_ref().map(Bucket::rate),
             left: state.bucket.as_ref().map(|bucket| bucket.left(now)),
             refused: self.refused.load(Ordering::Relaxed),
-            throttled_until: state.throttle.until(now).and_then(wall),
-            is_careful: state.throttle.is_careful(),
+            throttled_until: state.lanes.iter().filter_map(|lane| lane.throttle.until(now)).max().and_then(wall),
+            is_careful: state.lanes.iter().any(|lane| lane.throttle.is_careful()),
         }
     }
 
@@ -225,7 +252,8 @@ impl Budget {
     fn note_scarcity(&self, state: &State) {
         let limit = state.bucket.as_ref().map_or(Duration::ZERO, Bucket::half_full_at);
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(FOR_NOW);
-        self.scarce_until.store(if state.throttle.is_careful() { FOR_NOW } else { nanos }, Ordering::Relaxed);
+        let [of_values, _] = &state.lanes;
+        self.scarce_until.store(if of_values.throttle.is_careful() { FOR_NOW } else { nanos }, Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -239,10 +267,11 @@ impl Turn<'_> {
     pub fn ended<T>(self, answer: &Result<T, Error>) {
         let kind = answer.as_ref().err().map(|error| error.kind);
         let mut state = self.budget.state();
+        let throttle = &mut state.lanes[self.lane].throttle;
         match kind {
             Some(ErrorKind::Throttled) => {
                 let asked = answer.as_ref().err().and_then(|error| error.retry_after);
-                state.throttle.said_too_many(self.began, self.budget.clock.now(), asked, self.budget.clock.chance());
+                throttle.said_too_many(self.began, self.budget.clock.now(), asked, self.budget.clock.chance());
             }
             // Silence: not a word about how often we may ask.
             Some(ErrorKind::Unreachable | ErrorKind::TimedOut | ErrorKind::NoMemory) => {}
@@ -253,7 +282,7 @@ impl Turn<'_> {
                 | ErrorKind::CredentialsRejected
                 | ErrorKind::TooLarge
                 | ErrorKind::Malformed,
-            ) => state.throttle.answered(self.began),
+            ) => throttle.answered(self.began),
         }
         self.budget.note_scarcity(&state);
         // Before this turn is over, which takes the lock too.
@@ -264,7 +293,8 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.budget.state();
-        state.under_way = state.under_way.saturating_sub(1);
+        let under_way = &mut state.lanes[self.lane].under_way;
+        *under_way = under_way.saturating_sub(1);
         drop(state);
         self.budget.ended.notify_waiters();
     }

@@ -125,13 +125,13 @@ impl Memory {
             return Ok(stale);
         }
         let fetch = || Arc::clone(source).fetch(path.name().clone(), version.clone());
-        self.values.get(&key, &policy, deadline, fetch).await
+        source.unless_held_back(self.values.get(&key, &policy, deadline, fetch).await)
     }
 
     /// The listing of a scope.
     pub async fn listing(&self, source: &Arc<Source>, deadline: Instant) -> Result<Held<Index>, Failure> {
         let fetch = || Arc::clone(source).list();
-        self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await
+        source.unless_held_back(self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await)
     }
 
     /// The names of a secret's keys without its value. None where they are to be had only with it.
@@ -167,7 +167,7 @@ impl Memory {
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
         let answer = self.presences.get(&name_key(source, path), &source.names(), deadline, fetch).await;
-        self.presence_of(source, path, answer)
+        self.presence_of(source, path, source.unless_held_back(answer))
     }
 
     /// As [`Memory::presence`] for who has a fresh value to answer with and need not wait: what is known,
@@ -185,6 +185,27 @@ impl Memory {
         let fetch = || Arc::clone(source).look(path.name().clone());
         let answer = self.presences.get_now(&name_key(source, path), &source.names(), fetch)?;
         Some(self.presence_of(source, path, answer))
+    }
+
+    /// What is known of a name for who only passes it on the way to something else. A fresh value is proof of its secret,
+    /// whenever the rest was said, and a folder is believed for as long as a value. Asks nobody; None where the provider is
+    /// to be asked.
+    pub fn presence_in_use(&self, source: &Source, path: &SecretPath) -> Option<Result<Presence, Failure>> {
+        if let Some(presence) = self.listed(source, path) {
+            return Some(Ok(presence));
+        }
+        let (key, names) = (name_key(source, path), source.names());
+        if let Verdict::Refuse(failure) = self.presences.verdict(&key, &names)
+            && !failure.is_outage()
+        {
+            return Some(self.presence_of(source, path, Err(failure)));
+        }
+        let known = self.presences.peek(&key).filter(|known| !known.outdated)?;
+        if self.fresh(source, path).is_some() {
+            return Some(Ok(Presence { secret: Known::Yes, ..*known.value }));
+        }
+        let is_believed = self.presences.age(&known) < names.ttl.max(source.scope.cache.ttl);
+        (known.value.is_mere_folder() && is_believed).then(|| Ok(Presence::clone(&known.value)))
     }
 
     /// What a fresh listing says of a name, if that is to be believed.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
-use super::budget::Budget;
+use super::budget::{About, Budget};
 use super::clock::within;
-use super::freshness::Policy;
+use super::freshness::{Failure, Policy};
 use super::traffic::{Call, Served, Traffic};
 use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
@@ -205,9 +205,7 @@ impl Source {
                 let detail = format!("`{name}` is {length} bytes, more than max_secret_bytes = {most}");
                 return Err(Error::new(ErrorKind::TooLarge, detail));
             }
-            let document = Document::split(fetched, self.scope.format);
-            wipe_stack();
-            document
+            Document::split(fetched, self.scope.format)
         };
         self.call(Call::Fetch, self.patience(), fetched).await
     }
@@ -309,6 +307,8 @@ impl Source {
     ) -> Result<T, Error> {
         // That there was no turn is no word of the provider's.
         let result = self.in_turn(call, patience, answer).await?;
+        // Whatever came of it: what was not understood was parsed as well, and a listing may have values beside its names.
+        wipe_stack();
         match &result {
             Ok(_) => self.heard(),
             Err(error) => self.note(error),
@@ -325,7 +325,8 @@ impl Source {
     ) -> Result<Result<T, Error>, Error> {
         let clock = self.budget.clock();
         let (began, asked) = (clock.now(), Instant::now());
-        let turn = self.budget.turn(self.patience_for_a_turn()).await?;
+        let about = if call == Call::Fetch { About::Values } else { About::Names };
+        let turn = self.budget.turn(about, self.patience_for_a_turn()).await?;
         self.calls.made(call).fetch_add(1, Ordering::Relaxed);
         let permitted = async {
             let _permit = self.permits.acquire().await;
@@ -336,6 +337,17 @@ impl Source {
         turn.ended(&result);
         self.each_traffic(|traffic| traffic.called(call, result.as_ref().map(|_| ()), asked.elapsed()));
         Ok(result)
+    }
+
+    /// Whoever's time is up while the provider is asked with care has waited for others, and not for the provider.
+    pub fn unless_held_back<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
+        match answer {
+            Err(Failure::Deadline) if self.budget.report().is_careful => {
+                let text = "not asked in time: the provider has throttled this scope, others go first";
+                Err(Failure::Provider(Error::new(ErrorKind::Throttled, text)))
+            }
+            answer => answer,
+        }
     }
 
     fn silence(&self, patience: Duration) -> Error {

@@ -73,6 +73,14 @@ impl Sources {
         Ok(Self { own, identities, others: RwLock::default(), traffic: Arc::default(), build: Arc::new(build) })
     }
 
+    /// Of these sources alone, whatever clock their budgets go by; nobody is seen as another identity.
+    pub fn of(own: impl IntoIterator<Item = Source>) -> Self {
+        let own = own.into_iter().map(|source| (source.scope.name.clone(), Arc::new(source))).collect();
+        let build: Build =
+            Box::new(|_, _| Err(Error::new(ErrorKind::CredentialsRejected, "there is no such identity")));
+        Self { own, identities: Vec::new(), others: RwLock::default(), traffic: Arc::default(), build: Arc::new(build) }
+    }
+
     /// Those of another configuration. A scope that would be given the same as now stays what it is, with what is
     /// known of it; these here go on as they are, for whoever has begun with them.
     ///
@@ -288,6 +296,7 @@ pub async fn close_all(sources: Vec<Arc<Source>>) {
 /// A scope's own, with a budget that is not used yet.
 fn own_source(scope: &Scope, provider: Arc<dyn Provider>) -> Source {
     let budget = Budget::new(scope.name.clone(), scope.cache.calls, Arc::new(SystemClock));
+    let budget = budget.counting_names_apart(provider.counts_names_apart());
     Source::new(scope.clone(), Identity::Own, provider, Arc::new(budget))
 }
 

@@ -98,6 +98,11 @@ impl Presence {
         self.secret == Known::No && self.children == Known::Yes
     }
 
+    /// Is it certain that there is something of this name?
+    pub fn is_something(&self) -> bool {
+        self.secret == Known::Yes || self.children == Known::Yes
+    }
+
     /// Is it certain that there is nothing of this name?
     pub fn is_nothing(&self) -> bool {
         self.secret == Known::No && self.children == Known::No

@@ -35,6 +35,10 @@ pub mod databricks;
 mod error;
 #[cfg(feature = "gcp")]
 pub mod gcp_secret_manager;
+// `tests/fuzz` does without Google's client library.
+#[cfg(all(feature = "fuzzing", feature = "rest", not(feature = "gcp")))]
+#[path = "gcp_secret_manager/alone.rs"]
+pub mod gcp_secret_manager;
 mod identity;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
@@ -84,6 +88,12 @@ pub trait Provider: Send + Sync + 'static {
     /// Does a listing bring a hundred names or more in a call, whatever folders they are in? Then one of them answers
     /// when very many single names are asked for at once.
     fn lists_many_in_a_call(&self) -> bool {
+        false
+    }
+
+    /// Has the service quotas of their own for questions about names? Then values are still to be had while it says "too
+    /// many" to those.
+    fn counts_names_apart(&self) -> bool {
         false
     }
 

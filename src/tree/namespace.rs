@@ -277,10 +277,21 @@ impl Namespace {
         }
     }
 
-    /// A name directly in a scope. Where the provider will not say what there is, every name is taken
+    /// As `presence_on_the_way`, for who goes on to a key or to what is below: a fresh value is proof of its secret, and
+    /// a folder that was there a short while ago is taken to be there still, so neither costs a call. What is new in
+    /// either is asked for by its own name.
+    async fn presence_in_passing(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
+        let source = self.source_of(at)?;
+        match self.memory.presence_in_use(&source, &at.path) {
+            Some(known) => Ok(known?),
+            None => self.presence_on_the_way(at, deadline).await,
+        }
+    }
+
+    /// A name directly in a scope. Where the provider will not say what there is, or not now, every name is taken
     /// for a directory; asking for a key in it tells.
     async fn top_directory(&self, at: SecretNode, deadline: Instant) -> Result<Found, Refusal> {
-        let presence = self.presence_on_the_way(&at, deadline).await?;
+        let presence = if_it_can_be_told(self.presence_in_passing(&at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -290,16 +301,29 @@ impl Namespace {
     /// A plain name in a directory: a child secret or folder if there is one, else a key.
     async fn key_or_directory(&self, at: &SecretNode, name: &OsStr, deadline: Instant) -> Result<Found, Refusal> {
         let name = FileName::parse(name).ok_or(Refusal::NoSuchEntry)?;
-        let here = self.presence_on_the_way(at, deadline).await?;
-        let mut unsure = None;
-        if here.children != Known::No
-            && let Some(path) = SecretPath::child(Some(&at.path), &name)
+        let child = SecretPath::child(Some(&at.path), &name).map(|path| SecretNode { path, ..at.clone() });
+        let source = self.source_of(at)?;
+        if let Some(child) = &child
+            && let Some(Ok(there)) = self.memory.presence_in_use(&source, &child.path)
+            && there.is_something()
         {
-            let child = SecretNode { path, ..at.clone() };
-            match self.child_presence(at, &name, &child, deadline).await {
-                Ok(there) if there.secret == Known::Yes || there.children == Known::Yes => {
-                    return Ok(self.directory(Node::Directory(child), there));
-                }
+            return Ok(self.directory(Node::Directory(child.clone()), there));
+        }
+        let fresh = self.memory.fresh(&source, &at.path);
+        let is_at_hand = fresh.as_ref().is_some_and(|good| good.value.keys.get(&name).is_some());
+        let here = match fresh {
+            Some(_) if is_at_hand => self.presence_in_passing(at, deadline).await,
+            // It may be new below a secret that has been in use for long.
+            Some(_) => self.presence(at, deadline).await,
+            None => self.presence_on_the_way(at, deadline).await,
+        };
+        let here = if_it_can_be_told(here)?;
+        // Where nobody says whether anything is below, a key that is at hand is taken for what is meant.
+        let may_be_hidden = here.children == Known::Yes || here.children == Known::Unknown && !is_at_hand;
+        let mut unsure = None;
+        if let Some(child) = child.filter(|_| may_be_hidden) {
+            match self.child_presence(&child, is_at_hand, deadline).await {
+                Ok(there) if there.is_something() => return Ok(self.directory(Node::Directory(child), there)),
                 Ok(_) => {}
                 Err(refusal) => unsure = Some(refusal),
             }
@@ -314,18 +338,16 @@ impl Namespace {
         }
     }
 
-    /// What is known of `child` in `at`, which may hide a key of the same name. A key that is at hand is
-    /// not kept waiting for the answer.
+    /// What is known of a child, which may hide a key of the same name. A key that is at hand is not kept waiting for the
+    /// answer.
     async fn child_presence(
         &self,
-        at: &SecretNode,
-        name: &FileName,
         child: &SecretNode,
+        is_at_hand: bool,
         deadline: Instant,
     ) -> Result<Presence, Refusal> {
-        let source = self.source_of(at)?;
-        let at_hand = self.memory.fresh(&source, &at.path).is_some_and(|good| good.value.keys.get(name).is_some());
-        if at_hand && let Some(known) = self.memory.presence_now(&source, &child.path) {
+        let source = self.source_of(child)?;
+        if is_at_hand && let Some(known) = self.memory.presence_now(&source, &child.path) {
             return Ok(known?);
         }
         self.presence_on_the_way(child, deadline).await
@@ -338,7 +360,7 @@ impl Namespace {
 
     /// Is a directory still there, and as what?
     async fn directory_presence(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
-        let presence = self.presence_on_the_way(at, deadline).await?;
+        let presence = if_it_can_be_told(self.presence_in_passing(at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -423,6 +445,17 @@ impl Namespace {
             modified: modified(document),
             valid_for: if document.stale { Duration::ZERO } else { left.min(FILE_TTL) },
         })
+    }
+}
+
+/// While questions about names are too many, as while they are refused, it is not known what is there: asking for a value
+/// tells, which has a quota of its own.
+fn if_it_can_be_told(told: Result<Presence, Refusal>) -> Result<Presence, Refusal> {
+    match told {
+        Err(refusal) if refusal.is_throttled() => {
+            Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
+        }
+        told => told,
     }
 }
 

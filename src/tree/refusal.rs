@@ -37,6 +37,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Have there been too many calls for this one?
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Failed(Failure::Provider(error) | Failure::Expired(error)) if error.kind == ErrorKind::Throttled)
+    }
+
     /// Does the provider's IAM say no?
     pub fn is_denied_by_provider(&self) -> bool {
         matches!(self, Self::Failed(Failure::Provider(error)) if error.kind == ErrorKind::Denied)

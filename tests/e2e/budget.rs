@@ -2,6 +2,15 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
+mod storm;
 
 use std::fs;
 

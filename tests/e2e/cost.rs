@@ -133,6 +133,42 @@ fn all_keys_of_a_secret_cost_one_fetch_listed_first_or_not() {
 }
 
 #[test]
+fn a_value_in_use_costs_no_questions_about_names_and_what_is_new_beside_it_is_found() {
+    let place = Place::new();
+    let store = PlainStore::new(place.path(), "store");
+    for name in ["db", "team/app/c"] {
+        store.put(&format!("{name}.json"), br#"{"KEY":"v"}"#);
+    }
+    // What is known of names is never fresh, and the kernel remembers nothing of it.
+    let configuration =
+        format!("[cache]\nttl = \"1h\"\nlist_ttl = \"0\"\nnegative_ttl = \"0\"\n{}", store.scope("prod"));
+    let _daemon = place.mount(&configuration);
+    let prod = place.mnt().join("prod");
+    let read = |path: &str| std::fs::read_to_string(prod.join(path));
+    let calls = || ["list", "look", "fetch"].map(|kind| place.calls("prod", kind));
+    let read_both = || {
+        for path in ["db/KEY", "team/app/c/KEY"] {
+            assert_eq!(read(path).unwrap(), "v");
+        }
+    };
+    read_both();
+    let first = calls();
+    assert_eq!(first[2], 2);
+    for _ in 0..5 {
+        read_both();
+        for directory in ["db", "team", "team/app", "team/app/c"] {
+            std::fs::metadata(prod.join(directory)).unwrap();
+        }
+    }
+    assert_eq!(calls(), first);
+    for new in ["team/new", "team/app/new", "db/new"] {
+        store.put(&format!("{new}.json"), br#"{"KEY":"new"}"#);
+        assert_eq!(read(&format!("{new}/KEY")).unwrap(), "new", "{new}");
+    }
+    assert_eq!(read("db/nosuch").unwrap_err().raw_os_error(), Some(libc::ENOENT));
+}
+
+#[test]
 fn a_new_secret_is_read_before_the_next_listing() {
     let place = Place::new();
     let store = PlainStore::new(place.path(), "store");

@@ -44,6 +44,15 @@ impl Fault {
     }
 }
 
+/// How a call has found others.
+#[derive(Debug, Clone, Copy)]
+pub struct Began {
+    /// Calls that had ended by then.
+    pub ended: usize,
+    /// Calls under way from then on, this one among them.
+    pub under_way: usize,
+}
+
 #[derive(Default)]
 struct Plan {
     faults: HashMap<String, Fault>,
@@ -52,6 +61,9 @@ struct Plan {
     /// How the first call of each operation goes, and which have had theirs.
     first: Option<(Fault, HashSet<String>)>,
     calls: HashMap<String, usize>,
+    under_way: usize,
+    ended: usize,
+    began: Vec<Began>,
     /// What was sent as a form, by operation. What AWS calls a query holds no value of a secret.
     forms: HashMap<String, Vec<String>>,
     /// What each call would take for an answer.
@@ -60,6 +72,12 @@ struct Plan {
 }
 
 impl Plan {
+    fn begin(&mut self, operation: &str) {
+        *self.calls.entry(operation.to_owned()).or_default() += 1;
+        self.under_way += 1;
+        self.began.push(Began { ended: self.ended, under_way: self.under_way });
+    }
+
     fn fault(&mut self, operation: &str) -> Fault {
         if let Some((fault, had)) = &mut self.first
             && had.insert(operation.to_owned())
@@ -147,6 +165,11 @@ impl FaultProxy {
         lock(&self.plan).calls.values().sum()
     }
 
+    /// Of each call, in their order.
+    pub fn began(&self) -> Vec<Began> {
+        lock(&self.plan).began.clone()
+    }
+
     /// The forms that were sent for `operation`.
     pub fn forms(&self, operation: &str) -> Vec<String> {
         lock(&self.plan).forms.get(operation).cloned().unwrap_or_default()
@@ -158,7 +181,10 @@ impl FaultProxy {
     }
 
     pub fn forget_calls(&self) {
-        lock(&self.plan).calls.clear();
+        let mut plan = lock(&self.plan);
+        plan.calls.clear();
+        plan.began.clear();
+        plan.ended = 0;
     }
 }
 
@@ -174,6 +200,28 @@ fn lock(plan: &Mutex<Plan>) -> MutexGuard<'_, Plan> {
     plan.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// A call that is under way. To be over before a byte of its answer is sent: whoever has that may call again.
+struct UnderWay<'a> {
+    plan: &'a Mutex<Plan>,
+    is_over: bool,
+}
+
+impl UnderWay<'_> {
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            let mut plan = lock(self.plan);
+            plan.under_way -= 1;
+            plan.ended += 1;
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 async fn serve_all(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> io::Result<()> {
     while serve(&mut client, server, plan).await? {}
     client.shutdown().await
@@ -186,7 +234,7 @@ async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -
     let is_endless = request.target().contains("watch=true");
     let (fault, is_kept) = {
         let mut plan = lock(plan);
-        *plan.calls.entry(operation.clone()).or_default() += 1;
+        plan.begin(&operation);
         plan.accepted.push(request.header("accept").unwrap_or_default().to_owned());
         if request.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
             let form = String::from_utf8_lossy(&request.body).into_owned();
@@ -194,6 +242,7 @@ async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -
         }
         (plan.fault(&operation), plan.keeps_connections)
     };
+    let mut call = UnderWay { plan, is_over: false };
     match fault {
         // Its answer has no end that could be waited for.
         Fault::Pass if is_endless => {
@@ -202,13 +251,21 @@ async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -
             tokio::io::copy_bidirectional(client, &mut upstream).await?;
         }
         Fault::Pass if is_kept => {
-            client.write_all(&forward(&request, server).await?.bytes_with("keep-alive")).await?;
+            let answer = forward(&request, server).await?.bytes_with("keep-alive");
+            call.end();
+            client.write_all(&answer).await?;
             return Ok(true);
         }
-        Fault::Pass => client.write_all(&forward(&request, server).await?.bytes()).await?,
+        Fault::Pass => {
+            let answer = forward(&request, server).await?.bytes();
+            call.end();
+            client.write_all(&answer).await?;
+        }
         Fault::Delay(delay) => {
             tokio::time::sleep(delay).await;
-            client.write_all(&forward(&request, server).await?.bytes()).await?;
+            let answer = forward(&request, server).await?.bytes();
+            call.end();
+            client.write_all(&answer).await?;
         }
         Fault::Hang => {
             // Until the caller goes away.
@@ -216,16 +273,19 @@ async fn serve(client: &mut TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -
         }
         Fault::HangUp => {}
         Fault::Answer { status, headers, body } => {
+            call.end();
             client.write_all(head(status, &headers, body.len()).as_bytes()).await?;
             client.write_all(body.as_bytes()).await?;
         }
         Fault::CutBody => {
             let answer = forward(&request, server).await?.bytes();
             let body = find(&answer, b"\r\n\r\n").map_or(0, |at| at + 4);
+            call.end();
             client.write_all(&answer[..body + (answer.len() - body) / 2]).await?;
         }
         Fault::Huge { bytes } => {
             let (before, after) = (&br#"{"VersionId":"v","SecretString":""#[..], &br#""}"#[..]);
+            call.end();
             client.write_all(head(200, &[], before.len() + bytes + after.len()).as_bytes()).await?;
             client.write_all(before).await?;
             let chunk = vec![b'x'; 64 * 1024];

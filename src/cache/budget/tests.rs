@@ -29,7 +29,7 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Option<F::Output> {
 
 /// A turn that is there at once.
 fn at_once(budget: &Budget) -> Option<Result<Turn<'_>, Error>> {
-    poll(pin!(budget.turn(seconds_of(3))))
+    poll(pin!(budget.turn(About::Values, seconds_of(3))))
 }
 
 fn throttle(budget: &Budget, retry_after: Option<u64>) {
@@ -43,8 +43,8 @@ fn within_the_limit_nobody_waits_and_past_it_each_waits_for_a_call_of_its_own() 
     for _ in 0..40 {
         at_once(&budget).unwrap().unwrap().ended(&Ok(()));
     }
-    let mut first = Box::pin(budget.turn(seconds_of(3)));
-    let mut second = Box::pin(budget.turn(seconds_of(3)));
+    let mut first = Box::pin(budget.turn(About::Values, seconds_of(3)));
+    let mut second = Box::pin(budget.turn(About::Values, seconds_of(3)));
     assert!(poll(first.as_mut()).is_none() && poll(second.as_mut()).is_none());
     clock.turn(Duration::from_millis(25));
     assert!(poll(first.as_mut()).unwrap().is_ok(), "the first to come is the first to go");
@@ -56,7 +56,7 @@ fn within_the_limit_nobody_waits_and_past_it_each_waits_for_a_call_of_its_own() 
 #[test]
 fn who_would_wait_longer_than_he_may_is_told_so_at_once_and_takes_no_call_from_others() {
     let (budget, clock) = budget(Some("10/10"));
-    let mut waiting: Vec<_> = (0..13).map(|_| Box::pin(budget.turn(seconds_of(3)))).collect();
+    let mut waiting: Vec<_> = (0..13).map(|_| Box::pin(budget.turn(About::Values, seconds_of(3)))).collect();
     let ready = waiting.iter_mut().filter_map(|turn| poll(turn.as_mut())).filter(Result::is_ok).count();
     assert_eq!(ready, 10, "three wait for the next three seconds");
     for _ in 0..1000 {
@@ -76,7 +76,7 @@ fn whoever_comes_in_whatever_order_the_calls_stay_within_the_limit() {
     let (mut waiting, mut made) = (Vec::new(), Vec::new());
     for tick in 0..2000_u32 {
         for _ in 0..(tick * 7919) % 5 {
-            waiting.push(Box::pin(budget.turn(Duration::from_millis(u64::from(tick % 40) * 100))));
+            waiting.push(Box::pin(budget.turn(About::Values, Duration::from_millis(u64::from(tick % 40) * 100))));
         }
         waiting.retain_mut(|turn| match poll(turn.as_mut()) {
             None => true,
@@ -101,9 +101,9 @@ fn whoever_comes_in_whatever_order_the_calls_stay_within_the_limit() {
 fn while_the_provider_wants_a_pause_nobody_calls_and_who_can_wait_for_its_end_does() {
     let (budget, clock) = budget(None);
     throttle(&budget, Some(2));
-    let mut patient = Box::pin(budget.turn(seconds_of(3)));
+    let mut patient = Box::pin(budget.turn(About::Values, seconds_of(3)));
     assert!(poll(patient.as_mut()).is_none());
-    let error = poll(pin!(budget.turn(seconds_of(1)))).unwrap().err().unwrap();
+    let error = poll(pin!(budget.turn(About::Values, seconds_of(1)))).unwrap().err().unwrap();
     assert_eq!(error.kind, ErrorKind::Throttled);
     assert!(error.detail.contains("no call before 1970-01-01T00:16:42"), "{}", error.detail);
     assert!(error.retry_after >= Some(seconds_of(2)));
@@ -143,7 +143,7 @@ fn after_a_pause_one_call_goes_first_and_its_answer_lets_others_go() {
     throttle(&budget, Some(10));
     clock.turn(seconds_of(13));
     let probe = at_once(&budget).unwrap().unwrap();
-    let mut others: Vec<_> = (0..100).map(|_| Box::pin(budget.turn(seconds_of(3)))).collect();
+    let mut others: Vec<_> = (0..100).map(|_| Box::pin(budget.turn(About::Values, seconds_of(3)))).collect();
     let mut under_way = Vec::new();
     let mut look = |under_way: &mut Vec<_>| {
         let before = under_way.len();
@@ -167,7 +167,7 @@ fn who_waits_behind_a_first_call_that_is_refused_again_is_told_at_once() {
     throttle(&budget, Some(10));
     clock.turn(seconds_of(13));
     let probe = at_once(&budget).unwrap().unwrap();
-    let mut other = Box::pin(budget.turn(seconds_of(3)));
+    let mut other = Box::pin(budget.turn(About::Values, seconds_of(3)));
     assert!(poll(other.as_mut()).is_none());
     let error = Error { retry_after: Some(seconds_of(30)), ..Error::new(ErrorKind::Throttled, "test") };
     probe.ended::<()>(&Err(error));
@@ -180,7 +180,7 @@ fn who_waits_for_others_does_so_no_longer_than_he_may() {
     throttle(&budget, Some(10));
     clock.turn(seconds_of(13));
     let _probe = at_once(&budget).unwrap().unwrap();
-    let mut other = Box::pin(budget.turn(seconds_of(3)));
+    let mut other = Box::pin(budget.turn(About::Values, seconds_of(3)));
     assert!(poll(other.as_mut()).is_none());
     clock.turn(seconds_of(3));
     assert_eq!(poll(other.as_mut()).unwrap().err().unwrap().kind, ErrorKind::Throttled);
@@ -226,5 +226,28 @@ fn silence_and_refusals_of_one_secret_throttle_nobody() {
     for kind in [ErrorKind::Unreachable, ErrorKind::TimedOut, ErrorKind::Denied, ErrorKind::Malformed] {
         at_once(&budget).unwrap().unwrap().ended::<()>(&Err(Error::new(kind, "test")));
         assert!(budget.has_spare() && at_once(&budget).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn where_names_are_counted_apart_a_pause_for_them_is_none_for_values_and_the_other_way_round() {
+    let too_many = || Error { retry_after: Some(seconds_of(10)), ..Error::new(ErrorKind::Throttled, "test") };
+    let goes = |budget: &Budget, about| poll(pin!(budget.turn(about, seconds_of(3)))).unwrap().is_ok();
+    for apart in [true, false] {
+        for (said_to, other) in [(About::Names, About::Values), (About::Values, About::Names)] {
+            let (budget, clock) = budget(None);
+            let budget = budget.counting_names_apart(apart);
+            let turn = poll(pin!(budget.turn(said_to, seconds_of(3)))).unwrap().unwrap();
+            turn.ended::<()>(&Err(too_many()));
+            assert!(!goes(&budget, said_to));
+            assert_eq!(goes(&budget, other), apart);
+            assert!(budget.report().throttled_until.is_some());
+            // It is kept under another rate.
+            assert_eq!(goes(&budget.at(None), other), apart);
+            // Values are not refreshed ahead of time while they are asked for with care.
+            assert_eq!(budget.has_spare(), apart && said_to == About::Names);
+            clock.turn(seconds_of(13));
+            assert!(goes(&budget, said_to));
+        }
     }
 }

@@ -88,6 +88,10 @@ impl Provider for Databricks {
         self.in_time(list::list(&self.shared))
     }
 
+    fn lists_many_in_a_call(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         self.in_time(look::look(&self.shared, name))
     }

@@ -11,12 +11,16 @@ mod client;
 mod credentials;
 mod error;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod key_file;
 mod known;
 mod list;
 mod look;
 mod names;
 mod permissions;
 mod previous;
+mod quoted;
 mod retry;
 mod session;
 mod token_file;
@@ -102,6 +106,10 @@ impl Provider for GcpSecretManager {
     }
 
     fn lists_many_in_a_call(&self) -> bool {
+        true
+    }
+
+    fn counts_names_apart(&self) -> bool {
         true
     }
 

@@ -126,6 +126,10 @@ impl Provider for Kubernetes {
         Box::pin(list::list(&self.shared))
     }
 
+    fn lists_many_in_a_call(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         self.in_time(look::look(&self.shared, name))
     }

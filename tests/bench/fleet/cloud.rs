@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hushfs::cache::Clock;
 use hushfs::provider::{
-    Answer, Error, ErrorKind, Fetched, Known, Listing, Payload, Presence, Provider, SecretName, VersionSelector,
+    Answer, Error, ErrorKind, Fetched, Known, Listed, Listing, Payload, Presence, Provider, SecretName, VersionSelector,
 };
 use hushfs::secret::Secret;
 
@@ -19,13 +19,35 @@ pub struct Quota {
     /// So many reads of values in such a time, for all hosts together.
     pub reads: u32,
     pub per: Duration,
+    /// Its questions about names.
+    pub names: Names,
     /// How long its refusals ask to wait.
     pub retry_after: Option<Duration>,
-    /// Dollars for 10,000 reads.
+    /// Dollars for 10,000 reads, and for 10,000 questions about names.
     pub price: f64,
+    pub price_of_names: f64,
+}
+
+/// What names cost.
+#[derive(Clone, Copy)]
+pub struct Names {
+    /// So many listings in the time of the quota; None where they count as reads do.
+    pub listings: Option<u32>,
+    /// A single name that is asked for counts as so many reads, and as so many listings.
+    pub look: (u32, u32),
+    /// Names in one page of a listing.
+    pub page: usize,
+    /// A listing brings a hundred names or more.
+    pub lists_many: bool,
 }
 
 impl Quota {
+    /// The part of it that one in `each` has.
+    pub fn part(self, each: u32) -> Self {
+        let names = Names { listings: self.names.listings.map(|listings| listings / each), ..self.names };
+        Self { reads: self.reads / each, names, ..self }
+    }
+
     pub fn per_second(&self) -> f64 {
         f64::from(self.reads) / self.per.as_secs_f64()
     }
@@ -37,6 +59,8 @@ pub struct Second {
     pub answered: u32,
     pub throttled: u32,
     pub lost: u32,
+    /// Of all of them, those about names.
+    pub names: u32,
 }
 
 impl Second {
@@ -46,7 +70,12 @@ impl Second {
 
     /// As so many clouds would have it together.
     pub fn times(self, many: u32) -> Self {
-        Self { answered: self.answered * many, throttled: self.throttled * many, lost: self.lost * many }
+        Self {
+            answered: self.answered * many,
+            throttled: self.throttled * many,
+            lost: self.lost * many,
+            names: self.names * many,
+        }
     }
 }
 
@@ -54,21 +83,51 @@ pub struct Cloud {
     quota: Quota,
     clock: Arc<Virtual>,
     outage: Range<Duration>,
+    /// What there is.
+    secrets: Vec<SecretName>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Reads left of the quota, and when that was.
+    reads: Bucket,
+    listings: Option<Bucket>,
+    seconds: Vec<Second>,
+}
+
+/// What is left of a quota, and when that was.
+struct Bucket {
+    size: f64,
+    per: Duration,
     left: f64,
     at: Duration,
-    seconds: Vec<Second>,
+}
+
+impl Bucket {
+    fn new(size: u32, per: Duration) -> Self {
+        Self { size: f64::from(size), per, left: f64::from(size), at: Duration::ZERO }
+    }
+
+    fn take(&mut self, many: u32, now: Duration) -> bool {
+        let came = (now - self.at).as_secs_f64() * self.size / self.per.as_secs_f64();
+        self.left = (self.left + came).min(self.size);
+        self.at = now;
+        let is_enough = self.left >= f64::from(many);
+        if is_enough {
+            self.left -= f64::from(many);
+        }
+        is_enough
+    }
 }
 
 impl Cloud {
     /// During the outage there is no answer but a broken connection.
-    pub fn new(quota: Quota, clock: Arc<Virtual>, outage: Range<Duration>) -> Self {
-        let state = State { left: f64::from(quota.reads), at: Duration::ZERO, seconds: Vec::new() };
-        Self { quota, clock, outage, state: Mutex::new(state) }
+    pub fn new(quota: Quota, clock: Arc<Virtual>, outage: Range<Duration>, secrets: Vec<SecretName>) -> Self {
+        let state = State {
+            reads: Bucket::new(quota.reads, quota.per),
+            listings: quota.names.listings.map(|listings| Bucket::new(listings, quota.per)),
+            seconds: Vec::new(),
+        };
+        Self { quota, clock, outage, secrets, state: Mutex::new(state) }
     }
 
     /// What was called, second by second.
@@ -76,26 +135,37 @@ impl Cloud {
         self.state.lock().unwrap().seconds.clone()
     }
 
-    fn read(&self) -> Result<(), Error> {
+    /// A call that counts as so many reads and so many listings.
+    async fn call(&self, reads: u32, listings: u32, is_about_names: bool) -> Result<(), Error> {
+        let answer = self.judge(reads, listings, is_about_names);
+        // 20 to 60 ms, as a region's own hosts see.
+        self.clock.sleep(Duration::from_millis(20) + Duration::from_millis(40).mul_f64(self.clock.chance())).await;
+        answer
+    }
+
+    fn judge(&self, reads: u32, listings: u32, is_about_names: bool) -> Result<(), Error> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
         let whole = now.as_secs() as usize;
         if state.seconds.len() <= whole {
             state.seconds.resize(whole + 1, Second::default());
         }
+        let calls = reads + listings;
+        if is_about_names {
+            state.seconds[whole].names += calls;
+        }
         if self.outage.contains(&now) {
-            state.seconds[whole].lost += 1;
+            state.seconds[whole].lost += calls;
             return Err(Error::new(ErrorKind::Unreachable, "the connection broke off"));
         }
-        let came = (now - state.at).as_secs_f64() * self.quota.per_second();
-        state.left = (state.left + came).min(f64::from(self.quota.reads));
-        state.at = now;
-        if state.left < 1.0 {
-            state.seconds[whole].throttled += 1;
+        let (reads, listings) = if state.listings.is_some() { (reads, listings) } else { (calls, 0) };
+        let is_let =
+            state.reads.take(reads, now) && state.listings.as_mut().is_none_or(|left| left.take(listings, now));
+        if !is_let {
+            state.seconds[whole].throttled += calls;
             return Err(Error { retry_after: self.quota.retry_after, ..Error::new(ErrorKind::Throttled, "too many") });
         }
-        state.left -= 1.0;
-        state.seconds[whole].answered += 1;
+        state.seconds[whole].answered += calls;
         Ok(())
     }
 }
@@ -106,20 +176,36 @@ impl Provider for Cloud {
     }
 
     fn list(&self) -> Answer<'_, Listing> {
-        Box::pin(std::future::ready(Ok(Listing::default())))
+        Box::pin(async {
+            for _ in self.secrets.chunks(self.quota.names.page) {
+                self.call(0, 1, true).await?;
+            }
+            let listed = |name: &SecretName| Listed { name: name.clone(), changed: None };
+            Ok(Listing { secrets: self.secrets.iter().map(listed).collect(), left_out: Vec::new() })
+        })
     }
 
-    fn look<'a>(&'a self, _: &'a SecretName) -> Answer<'a, Presence> {
-        let presence = Presence { secret: Known::Yes, children: Known::No, changed: None };
-        Box::pin(std::future::ready(Ok(presence)))
+    fn lists_many_in_a_call(&self) -> bool {
+        self.quota.names.lists_many
+    }
+
+    fn counts_names_apart(&self) -> bool {
+        self.quota.names.listings.is_some()
+    }
+
+    fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
+        Box::pin(async move {
+            let (reads, listings) = self.quota.names.look;
+            self.call(reads, listings, true).await?;
+            let is_secret = self.secrets.contains(name);
+            let known = |is| if is { Known::Yes } else { Known::No };
+            Ok(Presence { secret: known(is_secret), children: known(!is_secret), changed: None })
+        })
     }
 
     fn fetch<'a>(&'a self, name: &'a SecretName, _: &'a VersionSelector) -> Answer<'a, Fetched> {
         Box::pin(async move {
-            let answer = self.read();
-            // 20 to 60 ms, as a region's own hosts see.
-            self.clock.sleep(Duration::from_millis(20) + Duration::from_millis(40).mul_f64(self.clock.chance())).await;
-            answer?;
+            self.call(1, 0, false).await?;
             Ok(Fetched {
                 payload: Payload { raw: Secret::copy_from(b"value")?, keys: None },
                 version: "1".to_owned(),

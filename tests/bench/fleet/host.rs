@@ -1,13 +1,14 @@
 //! A host: its own memory, its own budget, and programs that read its secrets.
 
+use std::ffi::OsStr;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use hushfs::cache::{Budget, Clock, Failure, Memory, Source};
+use hushfs::cache::{Budget, Clock, Failure, Memory, Source, Sources};
 use hushfs::config::{CacheSettings, Format, LocalSettings, ProviderSettings, Scope, ScopeName};
-use hushfs::provider::{ErrorKind, Identity, Provider, VersionSelector};
-use hushfs::tree::SecretPath;
+use hushfs::provider::{ErrorKind, Identity, Provider, SecretName};
+use hushfs::tree::{Namespace, Node, Refusal};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -32,8 +33,8 @@ pub struct Told {
 }
 
 pub struct Host {
-    memory: Memory,
-    source: Arc<Source>,
+    namespace: Namespace,
+    scope: ScopeName,
     clock: Arc<Virtual>,
     told: Arc<Mutex<Told>>,
 }
@@ -48,17 +49,20 @@ impl Host {
         let name = ScopeName::new("prod")?;
         let as_clock: Arc<dyn Clock> = clock.clone();
         let memory = Memory::new(1 << 20, &as_clock, &Handle::current(), |_| {});
-        let budget = Budget::new(name.clone(), cache.calls, as_clock);
+        let budget =
+            Budget::new(name.clone(), cache.calls, as_clock).counting_names_apart(provider.counts_names_apart());
         // Whose settings they are does not matter: the provider is there already.
         let settings = LocalSettings { path: "/nowhere".into(), identity: None, allow_plaintext: false };
         let provider_settings = ProviderSettings::Local(settings);
-        let scope = Scope { name, cache: cache.clone(), format: Format::Raw, provider: provider_settings };
-        let source = Arc::new(Source::new(scope, Identity::Own, provider, Arc::new(budget)));
-        Some(Arc::new(Self { memory, source, clock: Arc::clone(clock), told: Arc::clone(told) }))
+        let scope =
+            Scope { name: name.clone(), cache: cache.clone(), format: Format::Raw, provider: provider_settings };
+        let sources = Sources::of([Source::new(scope, Identity::Own, provider, Arc::new(budget))]);
+        let namespace = Namespace::new(Arc::new(sources), Arc::new(memory));
+        Some(Arc::new(Self { namespace, scope: name, clock: Arc::clone(clock), told: Arc::clone(told) }))
     }
 
     /// Starts a program for each secret, after `boot`, and has it read for ever.
-    pub async fn run(self: Arc<Self>, boot: Duration, secrets: Arc<Vec<SecretPath>>) {
+    pub async fn run(self: Arc<Self>, boot: Duration, secrets: Arc<Vec<SecretName>>) {
         self.clock.sleep(boot).await;
         for number in 0..secrets.len() {
             let (host, secrets) = (Arc::clone(&self), Arc::clone(&secrets));
@@ -89,22 +93,34 @@ impl Host {
     }
 
     /// Did it get a value?
-    async fn read(&self, path: &SecretPath) -> bool {
+    async fn read(&self, name: &SecretName) -> bool {
         let began = self.clock.now();
-        // The file system's own deadline is on the machine's clock: the rest is bounded by the scope's timeout.
-        let never = Instant::now() + Duration::from_secs(86_400);
-        let answer = self.memory.document(&self.source, path, &VersionSelector::Current, never).await;
+        let answer = self.walk(name).await;
         let waited = self.clock.now() - began;
         let mut told = self.told.lock().unwrap();
         told.longest_wait = told.longest_wait.max(waited);
         match &answer {
-            Ok(held) if held.stale => told.stale += 1,
-            Ok(_) => told.fresh += 1,
-            Err(Failure::Provider(error) | Failure::Expired(error)) if error.kind == ErrorKind::Throttled => {
+            Ok(true) => told.stale += 1,
+            Ok(false) => told.fresh += 1,
+            Err(Refusal::Failed(Failure::Provider(error) | Failure::Expired(error)))
+                if error.kind == ErrorKind::Throttled =>
+            {
                 told.busy += 1
             }
             Err(_) => told.failed += 1,
         }
         answer.is_ok()
+    }
+
+    /// From the scope to the value, as the kernel goes that has forgotten each name on the way. Is the value stale?
+    async fn walk(&self, name: &SecretName) -> Result<bool, Refusal> {
+        // The file system's own deadline is on the machine's clock: the rest is bounded by the scope's timeout.
+        let never = Instant::now() + Duration::from_secs(86_400);
+        let mut node = Node::Scope(self.scope.clone(), Identity::Own);
+        for part in name.as_str().split('/').chain(["value"]) {
+            node = self.namespace.child(&node, OsStr::new(part), never).await?.node;
+        }
+        let (_, held) = self.namespace.open(&node, never).await?;
+        Ok(held.stale)
     }
 }

@@ -1,6 +1,6 @@
 //! A fleet of hosts against the published quotas of providers, under virtual time: `make fleet`.
 //!
-//! Every host has the memory, the freshness rules and the budget that the daemon has; the provider is made from its
+//! Every host has the tree, the memory, the freshness rules and the budget that the daemon has; the provider is made from its
 //! published quota, and time goes on when nobody has anything to do. All hosts boot within a minute, read every secret
 //! once a minute, and live through an outage of ten minutes. The dice are the same each time.
 //!
@@ -17,29 +17,53 @@ use std::thread;
 use std::time::Duration;
 
 use clock::{Dice, Virtual};
-use cloud::{Cloud, Quota, Second};
+use cloud::{Cloud, Names, Quota, Second};
 use host::{Host, Told};
 use hushfs::cache::Clock;
 use hushfs::config::CacheSettings;
 use hushfs::provider::{Provider, SecretName};
-use hushfs::tree::SecretPath;
 
 const BOOT: Duration = Duration::from_secs(60);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(20 * 60), Duration::from_secs(30 * 60));
 const LENGTH: Duration = Duration::from_secs(50 * 60);
 
-const AWS: Quota =
-    Quota { name: "aws-secrets-manager", reads: 10_000, per: Duration::from_secs(1), retry_after: None, price: 0.05 };
-const SSM: Quota =
-    Quota { name: "aws-parameter-store", reads: 40, per: Duration::from_secs(1), retry_after: None, price: 0.0 };
-const GCP: Quota =
-    Quota { name: "gcp-secret-manager", reads: 90_000, per: Duration::from_secs(60), retry_after: None, price: 0.03 };
+/// DescribeSecret counts as GetSecretValue does; ListSecrets has a quota of its own. A name costs one of each.
+const AWS: Quota = Quota {
+    name: "aws-secrets-manager",
+    reads: 10_000,
+    per: Duration::from_secs(1),
+    names: Names { listings: Some(100), look: (1, 1), page: 100, lists_many: true },
+    retry_after: None,
+    price: 0.05,
+    price_of_names: 0.05,
+};
+const SSM: Quota = Quota {
+    name: "aws-parameter-store",
+    reads: 40,
+    per: Duration::from_secs(1),
+    names: Names { listings: None, look: (0, 1), page: 50, lists_many: false },
+    retry_after: None,
+    price: 0.0,
+    price_of_names: 0.0,
+};
+/// All that is no access of a value is one quota.
+const GCP: Quota = Quota {
+    name: "gcp-secret-manager",
+    reads: 90_000,
+    per: Duration::from_secs(60),
+    names: Names { listings: Some(600), look: (0, 1), page: 25_000, lists_many: true },
+    retry_after: None,
+    price: 0.03,
+    price_of_names: 0.0,
+};
 const AZURE: Quota = Quota {
     name: "azure-key-vault",
     reads: 4_000,
     per: Duration::from_secs(10),
+    names: Names { listings: None, look: (0, 1), page: 25, lists_many: false },
     retry_after: Some(Duration::from_secs(10)),
     price: 0.03,
+    price_of_names: 0.03,
 };
 
 const QUOTAS: [Quota; 4] = [AWS, SSM, GCP, AZURE];
@@ -80,7 +104,7 @@ fn main() {
     );
     let stories: Vec<Vec<Story>> = thread::scope(|scope| {
         let fleets = QUOTAS.map(|quota| {
-            let part = Quota { reads: quota.reads / each as u32, ..quota };
+            let part = quota.part(each as u32);
             scope.spawn(move || TTLS.map(|ttl| tell(part, ttl, hosts / each, secrets)).into())
         });
         fleets.map(|fleet| fleet.join().expect("a story")).into()
@@ -112,16 +136,17 @@ fn tell(quota: Quota, ttl: Duration, hosts: usize, secrets: usize) -> Story {
         .on_thread_park(move || hands.advance())
         .build()
         .expect("a runtime");
-    let cloud = Arc::new(Cloud::new(quota, Arc::clone(&clock), OUTAGE.0..OUTAGE.1));
+    let names: Vec<SecretName> =
+        (0..secrets).filter_map(|number| SecretName::new(format!("secret-{number}"))).collect();
+    let cloud = Arc::new(Cloud::new(quota, Arc::clone(&clock), OUTAGE.0..OUTAGE.1, names.clone()));
     let told = Arc::new(Mutex::new(Told::default()));
     runtime.block_on(async {
         let cache = CacheSettings { ttl, ..CacheSettings::default() };
-        let paths = (0..secrets).filter_map(|n| SecretPath::of(&SecretName::new(format!("app/secret-{n}"))?)).collect();
-        let (paths, mut dice) = (Arc::new(paths), Dice::default());
+        let (names, mut dice) = (Arc::new(names), Dice::default());
         for _ in 0..hosts {
             let provider: Arc<dyn Provider> = cloud.clone();
             let host = Host::new(&cache, provider, &clock, &told).expect("a scope's name");
-            tokio::spawn(host.run(BOOT.mul_f64(dice.throw()), Arc::clone(&paths)));
+            tokio::spawn(host.run(BOOT.mul_f64(dice.throw()), Arc::clone(&names)));
         }
         clock.sleep(LENGTH).await;
     });
@@ -135,7 +160,10 @@ fn report(quota: &Quota, ttl: Duration, story: &Story, (programs, each): (usize,
     let throttled: u32 = seconds.iter().map(|second| second.throttled).sum();
     // What a fleet in use asks for in the long run: each value at 0.72 to 0.8 of its ttl, when it is read next.
     let wanted = programs as f64 * each as f64 / (0.76 * ttl.as_secs_f64() + host::READ_EVERY.as_secs_f64() / 2.0);
-    let month = wanted * 30.0 * 86_400.0 / 10_000.0 * quota.price;
+    // Between start and outage.
+    let calm = seconds.iter().skip(10 * 60).take(10 * 60).map(|second| f64::from(second.names));
+    let names = calm.sum::<f64>() / 600.0;
+    let month = (wanted * quota.price + names * quota.price_of_names) * 30.0 * 86_400.0 / 10_000.0;
     println!(
         "{:20} {:>4}m | {:>8.0} {:>8} {:>9} {:>8.0} | {:>9} {:>9} {:>9} {:>9} | {:>6.1}% {:>5.1}m | {:>8.0}",
         quota.name,
@@ -152,5 +180,10 @@ fn report(quota: &Quota, ttl: Duration, story: &Story, (programs, each): (usize,
         told.last_start.as_secs_f64() / 60.0,
         month
     );
-    println!("{:20}       | longest wait of a reader {:.1} s", "", told.longest_wait.as_secs_f64());
+    let at_start: u32 = seconds.iter().take(10 * 60).map(|second| second.names).sum();
+    println!(
+        "{:20}       | longest wait of a reader {:.1} s; about names {at_start} calls in the first 10 minutes, {names:.1}/s in the next 10",
+        "",
+        told.longest_wait.as_secs_f64()
+    );
 }

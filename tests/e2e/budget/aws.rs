@@ -101,7 +101,8 @@ fn after_a_throttle_readers_are_served_again_by_few_calls_at_a_time() {
     }
     assert_eq!(errno_of_reading(&value(&place.mnt(), 0)), Some(libc::EBUSY));
     for operation in ["GetSecretValue", "BatchGetSecretValue"] {
-        cloud.proxy.set(operation, Fault::Delay(Duration::from_millis(20)));
+        // Long enough that calls which are let go at once are under way at once.
+        cloud.proxy.set(operation, Fault::Delay(Duration::from_millis(200)));
     }
     cloud.proxy.forget_calls();
     // They come while the pause lasts, and wait for its end: none of them has to come again.
@@ -115,6 +116,34 @@ fn after_a_throttle_readers_are_served_again_by_few_calls_at_a_time() {
             });
         }
     });
-    assert!(cloud.proxy.all_calls() <= 59, "{}", cloud.proxy.all_calls());
+    let began = cloud.proxy.began();
+    assert_eq!(began[0].under_way, 1, "one goes first: {began:?}");
+    assert!(began.iter().all(|call| call.under_way <= call.ended + 1), "each answer lets one more go: {began:?}");
+    assert!(began.len() <= 59, "{}", began.len());
     assert_eq!(place.calls("prod", "fetch"), 60);
+}
+
+#[test]
+fn while_questions_about_names_are_too_many_values_are_read_all_the_same() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    for name in ["secret-1", "secret-2", "team/db"] {
+        cloud.create(name, b"value");
+    }
+    let _daemon = cloud.mount(&place, &cloud.scope("prod", ""));
+    for operation in ["DescribeSecret", "ListSecrets"] {
+        cloud.proxy.set(operation, too_many(600));
+    }
+    assert_eq!(fs::read(value(&place.mnt(), 1)).unwrap(), b"value");
+    cloud.proxy.forget_calls();
+    assert_eq!(fs::read(value(&place.mnt(), 2)).unwrap(), b"value");
+    let prod = place.mnt().join("prod");
+    assert_eq!(fs::read_dir(&prod).unwrap_err().raw_os_error(), Some(libc::EBUSY));
+    // A key that is asked for tells what a name cannot.
+    assert!(fs::metadata(prod.join("nosuch")).unwrap().is_dir());
+    assert_eq!(errno_of_reading(&prod.join("nosuch/value")), Some(libc::EBUSY), "it could be a name, too");
+    assert_eq!(errno_of_reading(&prod.join("team/db/value")), Some(libc::EBUSY));
+    let asked = ["DescribeSecret", "ListSecrets"].map(|operation| cloud.proxy.calls(operation));
+    assert_eq!(asked, [0, 0], "in the pause");
+    assert!(budget(&place, "prod")["throttled_until"].is_string());
 }

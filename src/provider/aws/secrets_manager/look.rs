@@ -24,6 +24,8 @@ pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence,
                 None => ((Known::Unknown, None), Known::Unknown),
             }
         }
+        // Not for as long as an answer is believed: it can be had in a moment.
+        (Err(error), _) | (_, Err(error)) if error.kind == ErrorKind::Throttled => return Err(error),
         (secret, children) => (secret.unwrap_or((Known::Unknown, None)), children.unwrap_or(Known::Unknown)),
     };
     Ok(Presence { secret: secret.0, children, changed: secret.1 })

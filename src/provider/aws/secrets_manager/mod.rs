@@ -101,6 +101,10 @@ impl Provider for AwsSecretsManager {
         true
     }
 
+    fn counts_names_apart(&self) -> bool {
+        true
+    }
+
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         Box::pin(look::look(&self.shared, name))
     }
