@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::ledger;
 use super::opener::Opener;
+use super::pages::Pages;
 use crate::tree::{Content, Entry};
 
 /// How long after its open a snapshot is what its opener is told of by `fstat`, once there is a newer one.
 const JUST_OPENED: Duration = Duration::from_secs(5);
+
+/// Who opens a file that is kept closed waits no longer: it takes the kernel microseconds.
+const KEPT_CLOSED: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
 
 /// An open file or directory.
 enum Open {
@@ -77,13 +81,26 @@ pub struct Opening<'a> {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        let mut opening = self.handles.being_opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Slot::Occupied(mut count) = opening.entry(self.ino) {
+        let mut doors = self.handles.doors();
+        if let Slot::Occupied(mut count) = doors.being_opened.entry(self.ino) {
             *count.get_mut() = count.get().saturating_sub(1);
             if *count.get() == 0 {
                 count.remove();
             }
         }
+        drop(doors);
+        // It may have been refused, and have kept its pages from being dropped.
+        self.handles.may_be_closed(self.ino);
+    }
+}
+
+/// A file that nobody opens while this is held.
+pub struct Closed<'a>(&'a Handles);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.doors().kept_closed = None;
+        self.0.reopened.notify_all();
     }
 }
 
@@ -120,9 +137,42 @@ impl Table {
         })
     }
 
+    fn is_open(&self, ino: u64) -> bool {
+        self.files.contains_key(&ino) || self.inherited.values().any(|file| file.ino == ino)
+    }
+
     fn is_open_since_another(&self, ino: u64, era: Option<Era>) -> bool {
         self.of_file(ino).any(|file| file.era != era)
             || self.inherited.values().any(|file| file.ino == ino && file.era != era)
+    }
+}
+
+#[derive(Default)]
+struct Doors {
+    /// How many open each file at this moment.
+    being_opened: HashMap<u64, usize>,
+    /// The file that nobody is to open.
+    kept_closed: Option<u64>,
+}
+
+/// The numbers of handles, from a place that differs from daemon to daemon: a descriptor may be older than its daemon, and
+/// not everything that is open is known to the next one. It must not come to mean what somebody else has opened since.
+struct Numbers(AtomicU64);
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self(AtomicU64::new(RandomState::new().hash_one(()) & !0xffff_ffff))
+    }
+}
+
+impl Numbers {
+    fn next(&self, table: &Table) -> u64 {
+        loop {
+            let number = self.0.fetch_add(1, Ordering::Relaxed);
+            if !table.open.contains_key(&number) && !table.inherited.contains_key(&number) {
+                return number;
+            }
+        }
     }
 }
 
@@ -130,9 +180,11 @@ impl Table {
 #[derive(Default)]
 pub struct Handles {
     table: RwLock<Table>,
-    next: AtomicU64,
-    /// How many open each file at this moment.
-    being_opened: Mutex<HashMap<u64, usize>>,
+    numbers: Numbers,
+    /// May be held while the table is taken, and not the other way round.
+    doors: Mutex<Doors>,
+    reopened: Condvar,
+    pages: Pages,
 }
 
 impl Handles {
@@ -140,8 +192,8 @@ impl Handles {
     pub fn inherit(&self, open: impl Iterator<Item = (u64, ledger::OpenFile)>) {
         let mut table = self.write();
         table.inherited.extend(open);
-        let next = table.inherited.keys().max().map_or(0, |last| last.saturating_add(1));
-        self.next.fetch_max(next, Ordering::Relaxed);
+        // Nobody knows how they were read.
+        table.inherited.values().for_each(|file| self.pages.fill(file.ino));
     }
 
     /// What an earlier daemon opened, if it is not fetched again yet.
@@ -163,17 +215,55 @@ impl Handles {
         Some(content)
     }
 
-    /// To be held from before it is known what an opener of the file `ino` gets until it is added.
+    /// To be held from before it is known what an opener of the file `ino` gets until it is added. Waits while the file
+    /// is kept closed, which is for as long as the kernel takes to drop its pages; and not for ever, whatever the kernel
+    /// waits for.
     pub fn opening(&self, ino: u64) -> Opening<'_> {
-        *self.being_opened.lock().unwrap_or_else(PoisonError::into_inner).entry(ino).or_default() += 1;
+        let is_kept = |doors: &mut Doors| doors.kept_closed == Some(ino);
+        let waited = self.reopened.wait_timeout_while(self.doors(), KEPT_CLOSED, is_kept);
+        let (mut doors, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        *doors.being_opened.entry(ino).or_default() += 1;
+        drop(doors);
         Opening { handles: self, ino }
+    }
+
+    /// Has the file `ino` stay closed until what is returned is dropped, for its pages to be dropped: that makes the
+    /// kernel pass over the answer to an opener who asks how long it is. None where somebody has it open, or opens it;
+    /// then it comes through [`Handles::pages`] again. For one thread only.
+    pub fn keep_closed(&self, ino: u64) -> Option<Closed<'_>> {
+        let mut doors = self.doors();
+        if doors.being_opened.contains_key(&ino) || self.read().is_open(ino) {
+            return None;
+        }
+        doors.kept_closed = Some(ino);
+        drop(doors);
+        self.pages.empty(ino);
+        Some(Closed(self))
+    }
+
+    /// What the kernel may have in its page cache.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// The kernel reads through a handle for its page cache.
+    pub fn fills_pages(&self, handle: u64) {
+        let table = self.read();
+        let ino = match table.open.get(&handle) {
+            Some(Open::File(file)) => Some(file.ino),
+            Some(Open::Directory(_)) => None,
+            None => table.inherited.get(&handle).map(|file| file.ino),
+        };
+        if let Some(ino) = ino {
+            self.pages.fill(ino);
+        }
     }
 
     /// How many open a file whose inode is wanted at this moment. To be asked before [`Handles::holders`]: then nobody
     /// is in neither.
     pub fn being_opened(&self, wanted: impl Fn(u64) -> bool) -> usize {
-        let opening = self.being_opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opening.iter().filter(|(ino, _)| wanted(**ino)).map(|(_, count)| count).sum()
+        let doors = self.doors();
+        doors.being_opened.iter().filter(|(ino, _)| wanted(**ino)).map(|(_, count)| count).sum()
     }
 
     /// `opener` opens the file `ino`. None where it is open since another era.
@@ -184,7 +274,7 @@ impl Handles {
         if table.is_open_since_another(ino, era) {
             return None;
         }
-        let handle = self.next.fetch_add(1, Ordering::Relaxed);
+        let handle = self.numbers.next(&table);
         table.insert(handle, file);
         Some(handle)
     }
@@ -195,9 +285,10 @@ impl Handles {
     }
 
     pub fn add_directory(&self, entries: Vec<Entry>, configuration: u64) -> u64 {
-        let handle = self.next.fetch_add(1, Ordering::Relaxed);
         let directory = Directory { entries, configuration, since: Instant::now() };
-        self.write().open.insert(handle, Open::Directory(Arc::new(directory)));
+        let mut table = self.write();
+        let handle = self.numbers.next(&table);
+        table.open.insert(handle, Open::Directory(Arc::new(directory)));
         handle
     }
 
@@ -244,9 +335,11 @@ impl Handles {
     /// `closed`: did its opener have it?
     fn take(&self, handle: u64, closed: bool) {
         let mut table = self.write();
-        if table.inherited.remove(&handle).is_some() {
-            return;
+        if let Some(file) = table.inherited.remove(&handle) {
+            drop(table);
+            return self.may_be_closed(file.ino);
         }
+        let mut last = None;
         let removed = table.open.remove(&handle);
         if let Some(Open::File(file)) = &removed {
             let Table { open, files, .. } = &mut *table;
@@ -259,12 +352,23 @@ impl Handles {
                 }
                 if handles.is_empty() {
                     files.remove(&file.ino);
+                    last = Some(file.ino);
                 }
             }
         }
         drop(table);
         // Wiping happens here, after the lock is gone.
         drop(removed);
+        if let Some(ino) = last {
+            self.may_be_closed(ino);
+        }
+    }
+
+    /// Has the pages of the file dropped if nobody has it open any more.
+    fn may_be_closed(&self, ino: u64) {
+        if self.pages.are_of(ino) && !self.read().is_open(ino) {
+            self.pages.close(ino);
+        }
     }
 
     /// The open files whose inode is wanted, also those that an earlier daemon opened.
@@ -285,6 +389,10 @@ impl Handles {
         table.open.len() + table.inherited.len()
     }
 
+    fn doors(&self) -> MutexGuard<'_, Doors> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.table.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -296,6 +404,7 @@ impl Handles {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::SystemTime;
 
     use super::*;
@@ -321,6 +430,22 @@ mod tests {
     }
 
     #[test]
+    fn no_number_is_one_that_an_earlier_daemon_gave() {
+        let (before, after) = (Handles::default(), Handles::default());
+        let numbers = |handles: &Handles| (0..100).map(|_| handles.add_directory(Vec::new(), 0)).collect::<Vec<_>>();
+        let (given, new) = (numbers(&before), numbers(&after));
+        assert!(given.iter().all(|number| !new.contains(number)));
+    }
+
+    #[test]
+    fn a_number_that_an_open_file_has_is_not_given_again() {
+        let handles = Handles::default();
+        let first = handles.add_directory(Vec::new(), 0);
+        handles.numbers.0.store(first, Ordering::Relaxed);
+        assert_eq!(handles.add_directory(Vec::new(), 0), first + 1);
+    }
+
+    #[test]
     fn who_is_opening_a_file_is_counted_until_it_is_done() {
         let handles = Handles::default();
         let (first, second, other) = (handles.opening(5), handles.opening(5), handles.opening(6));
@@ -328,7 +453,7 @@ mod tests {
         drop(first);
         assert_eq!((handles.being_opened(|ino| ino == 5), handles.being_opened(|_| true)), (1, 2));
         drop((second, other));
-        assert!(handles.being_opened.lock().unwrap().is_empty());
+        assert!(handles.doors().being_opened.is_empty());
     }
 
     #[test]
@@ -342,6 +467,50 @@ mod tests {
         assert!(is_first_just_opened());
         handles.remove(open());
         assert!(!is_first_just_opened());
+    }
+
+    #[test]
+    fn pages_are_dropped_of_a_file_that_nobody_has_or_opens_and_who_comes_waits_for_that() {
+        let document = document();
+        let handles = Handles::default();
+        let open = || handles.add_file(5, Opener { thread: 7, who: None }, None, content(&document)).unwrap();
+        let (read, mapped) = (open(), open());
+        handles.fills_pages(mapped);
+        handles.remove(mapped);
+        assert!(handles.keep_closed(5).is_none(), "it is open");
+        let opening = handles.opening(5);
+        handles.remove(read);
+        assert_eq!(handles.pages().closed(), Some(BTreeSet::from([5])));
+        assert!(handles.keep_closed(5).is_none(), "it is being opened");
+        // Refused, so that no handle comes of it that would be closed one day.
+        drop(opening);
+        assert_eq!(handles.pages().closed(), Some(BTreeSet::from([5])));
+        let closed = handles.keep_closed(5).unwrap();
+        assert!(!handles.pages().are_of(5));
+        drop(handles.opening(6));
+        std::thread::scope(|threads| {
+            let coming = threads.spawn(|| drop(handles.opening(5)));
+            std::thread::sleep(Duration::from_millis(50));
+            let comes_at_once = coming.is_finished();
+            drop(closed);
+            assert!(!comes_at_once);
+        });
+        // What is only read(2) leaves nothing to be dropped.
+        handles.remove(open());
+        handles.pages().end();
+        assert_eq!(handles.pages().closed(), None);
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_opened_may_have_been_mapped_and_its_pages_go_with_the_last_who_has_it() {
+        let handles = Handles::default();
+        let file = ledger::OpenFile { ino: 5, opener: 7, version: "one".into(), origin: None, era: None, who: None };
+        handles.inherit([(3, file.clone()), (4, file)].into_iter());
+        handles.remove(3);
+        assert!(handles.keep_closed(5).is_none());
+        handles.remove(4);
+        assert_eq!(handles.pages().closed(), Some(BTreeSet::from([5])));
+        assert!(handles.keep_closed(5).is_some());
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!   which `pictures` remembers;
 //! - `recorder` tells the audit log what came of it, `readers` remembers it for people, `errno` numbers refusals, and
 //!   `tally` counts answers;
-//! - `handles` pins what is open and by which `opener`, `ledger` notes it for a daemon after this one;
+//! - `handles` pins what is open and by which `opener`, `pages` remembers what the kernel has to drop once it is not, and
+//!   `ledger` notes it for a daemon after this one;
 //! - `attributes` and `xattr` describe files, and `events` tells those who watch them;
 //! - `mount` attaches the tree to a directory and takes it away again, `mountinfo` tells what is mounted where, and
 //!   `located` which mount a path is in.
@@ -26,6 +27,7 @@ mod mountinfo;
 mod news;
 mod opener;
 mod operations;
+mod pages;
 mod pictures;
 mod readers;
 mod recorder;

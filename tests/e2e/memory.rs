@@ -1,8 +1,7 @@
 //! Where values are kept, and where they are not.
 
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::io::{Read, Seek};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -10,22 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::support::daemon::Place;
 use crate::support::marked::Mark;
+use crate::support::page_cache;
 use crate::support::plain::PlainStore;
-
-/// How many of a file's pages the kernel's page cache holds.
-fn cached_pages(path: &Path) -> usize {
-    let file = File::open(path).unwrap();
-    let length = file.metadata().unwrap().len() as usize;
-    let mut resident = vec![0_u8; length.div_ceil(4096)];
-    // SAFETY: a new mapping of a file that is open, never accessed, and a byte for each of its pages.
-    unsafe {
-        let at = libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0);
-        assert_ne!(at, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
-        assert_eq!(libc::mincore(at, length, resident.as_mut_ptr()), 0, "{}", std::io::Error::last_os_error());
-        libc::munmap(at, length);
-    }
-    resident.iter().filter(|&&page| page & 1 == 1).count()
-}
 
 #[test]
 fn what_was_read_is_not_in_the_page_cache() {
@@ -34,11 +19,18 @@ fn what_was_read_is_not_in_the_page_cache() {
     let plain = store.put("big", &[7; 64 << 10]);
     let _daemon = place.mount(&store.scope("prod"));
     let mounted = place.mnt().join("prod/big/value");
-    for path in [&plain, &mounted] {
-        assert_eq!(fs::read(path).unwrap().len(), 64 << 10);
-    }
-    assert_eq!(cached_pages(&plain), 16, "an ordinary file's pages are seen");
-    assert_eq!(cached_pages(&mounted), 0);
+    let [plain, mounted] = [&plain, &mounted].map(|path| {
+        let mut file = File::open(path).unwrap();
+        let mut value = Vec::new();
+        assert_eq!(file.read_to_end(&mut value).unwrap(), 64 << 10);
+        file
+    });
+    assert_eq!(page_cache::count(&plain), 16, "an ordinary file's pages are seen");
+    assert_eq!(page_cache::count(&mounted), 0);
+    (&mounted).rewind().unwrap();
+    let elsewhere = tempfile::tempfile().unwrap();
+    assert_eq!(rustix::fs::sendfile(&elsewhere, &mounted, None, 64 << 10).unwrap(), 64 << 10);
+    assert_eq!(page_cache::count(&mounted), 16, "and so are ours, while the file is open that they were read through");
 }
 
 #[test]
@@ -93,4 +85,127 @@ fn a_scan_finds_a_value_and_its_parts_however_they_are_encoded() {
     let wide: Vec<u8> = value.encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(seen(&wide), [("UTF-16", 194)]);
     assert_eq!(seen(Mark::new().value.as_bytes()), []);
+}
+
+/// Needs what only root may do or see.
+mod as_root {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::ptr::null_mut;
+
+    use super::*;
+    use crate::support::daemon::eventually;
+    use crate::support::page_cache::{Connection, PAGE};
+
+    /// Reads a file that holds the value, and was opened just now.
+    type Way = fn(&File, &[u8]);
+
+    const WAYS: [(&str, Way); 4] = [
+        ("mapped-shared", |file, value| mapped(file, value, libc::MAP_SHARED)),
+        ("mapped-privately", |file, value| mapped(file, value, libc::MAP_PRIVATE)),
+        ("sent", sent),
+        ("spliced", spliced),
+    ];
+
+    fn mapped(file: &File, value: &[u8], sharing: i32) {
+        // SAFETY: a new mapping of a file that is open.
+        let at = unsafe { libc::mmap(null_mut(), value.len(), libc::PROT_READ, sharing, file.as_raw_fd(), 0) };
+        assert_ne!(at, libc::MAP_FAILED, "{}", std::io::Error::last_os_error());
+        // SAFETY: it is as long as the value, and nobody writes to it.
+        assert!(unsafe { std::slice::from_raw_parts(at.cast::<u8>(), value.len()) } == value);
+        // SAFETY: the mapping made above.
+        assert_eq!(unsafe { libc::munmap(at, value.len()) }, 0);
+    }
+
+    fn sent(file: &File, value: &[u8]) {
+        let mut elsewhere = tempfile::tempfile().unwrap();
+        while rustix::fs::sendfile(&elsewhere, file, None, value.len()).unwrap() > 0 {}
+        let mut got = Vec::new();
+        elsewhere.rewind().unwrap();
+        elsewhere.read_to_end(&mut got).unwrap();
+        assert!(got == value);
+    }
+
+    fn spliced(file: &File, value: &[u8]) {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut got = Vec::new();
+        while got.len() < value.len() {
+            let (from, to) = (file.as_raw_fd(), writer.as_raw_fd());
+            // SAFETY: descriptors that are open, and no offsets.
+            let moved = unsafe { libc::splice(from, null_mut(), to, null_mut(), PAGE, 0) };
+            assert!(moved > 0, "{}", std::io::Error::last_os_error());
+            let mut part = vec![0; moved as usize];
+            reader.read_exact(&mut part).unwrap();
+            got.extend(part);
+        }
+        assert!(got == value);
+    }
+
+    #[test]
+    fn what_was_mapped_sent_or_spliced_leaves_the_page_cache_once_nobody_has_the_file_open() {
+        let place = Place::new();
+        let store = PlainStore::new(place.path(), "store");
+        let mark = Mark::new();
+        let value = mark.value.repeat(700);
+        for (name, _) in WAYS {
+            store.put(name, value.as_bytes());
+        }
+        let daemon = place.mount(&(store.scope("prod") + "ttl = \"1h\"\n"));
+        let connection = Connection::of(&daemon);
+        for (name, read) in WAYS {
+            let path = place.mnt().join("prod").join(name).join("value");
+            // Opens nothing, and keeps the kernel from forgetting the file and its pages with it.
+            let known = File::options().read(true).custom_flags(libc::O_PATH).open(&path).unwrap();
+            let ino = known.metadata().unwrap().ino();
+            let pages = || connection.pages(ino, value.len());
+            let open = |count: u64| {
+                eventually(&format!("{count} files are open"), || (place.status()["open"] == count).then_some(()));
+            };
+            let other = File::open(&path).unwrap();
+            let file = File::open(&path).unwrap();
+            assert!(pages().is_empty(), "{name}: it was only opened");
+            read(&file, value.as_bytes());
+            assert!(pages().starts_with(value.as_bytes()), "{name}: it is seen while it is there");
+            // Who has read nothing so keeps the pages of who has.
+            drop(file);
+            open(1);
+            drop(other);
+            open(0);
+            eventually(&format!("{name}: its pages are gone"), || pages().is_empty().then_some(()));
+        }
+        // What is asked for anew is what it was.
+        for (name, read) in WAYS {
+            let file = File::open(place.mnt().join("prod").join(name).join("value")).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), value.len() as u64);
+            read(&file, value.as_bytes());
+        }
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
+
+    #[test]
+    fn files_that_many_map_and_close_at_once_are_whole_each_time_and_leave_no_page() {
+        let place = Place::new();
+        let store = PlainStore::new(place.path(), "store");
+        let value = [7; 3 * PAGE];
+        store.put("db", &value);
+        let daemon = place.mount(&(store.scope("prod") + "ttl = \"1h\"\n"));
+        let connection = Connection::of(&daemon);
+        let path = place.mnt().join("prod/db/value");
+        let known = File::options().read(true).custom_flags(libc::O_PATH).open(&path).unwrap();
+        let ino = known.metadata().unwrap().ino();
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    for _ in 0..500 {
+                        let file = File::open(&path).unwrap();
+                        assert_eq!(file.metadata().unwrap().len(), value.len() as u64);
+                        mapped(&file, &value, libc::MAP_SHARED);
+                    }
+                });
+            }
+        });
+        eventually("nothing is open", || (place.status()["open"] == 0).then_some(()));
+        eventually("its pages are gone", || connection.pages(ino, value.len()).is_empty().then_some(()));
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
 }

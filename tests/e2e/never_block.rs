@@ -155,6 +155,19 @@ fn a_folder_on_a_file_system_that_hangs_delays_no_other_folder() {
     assert_eq!(server.stop().code(), Some(0));
 }
 
+#[test]
+fn a_path_that_takes_several_calls_waits_for_all_of_them_no_longer_than_for_one() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", b"value");
+    let _daemon = cloud.mount(&place, &cloud.scope("slow", "timeout = \"4s\""));
+    // The question about the name takes most of the time, and the value would take as long again.
+    cloud.proxy.set("*", Fault::Delay(Duration::from_millis(2800)));
+    let file = place.mnt().join("slow/db/value");
+    assert_eq!(errno_of_reading(&file), Some(libc::ETIMEDOUT));
+    until("what was under way arrives", || fs::read(&file).is_ok_and(|bytes| bytes == b"value"));
+}
+
 /// Needs what only root may do or see.
 mod as_root {
     use super::*;

@@ -7,6 +7,7 @@ pub mod audit_log;
 pub mod aws;
 #[cfg(feature = "azure")]
 pub mod azure;
+pub mod backend;
 pub mod bao_auth;
 pub mod bao_cluster;
 pub mod child;
@@ -36,6 +37,7 @@ pub mod missing;
 pub mod openbao;
 pub mod over;
 pub mod own_process;
+pub mod page_cache;
 pub mod plain;
 pub mod ports;
 pub mod postgres;

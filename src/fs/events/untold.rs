@@ -1,5 +1,6 @@
 //! Which changes watchers have still to be told of, and for how long that is tried.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -17,14 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What watchers are to be told of.
 #[derive(Default)]
 pub(super) struct Untold {
-    secrets: Vec<SecretNode>,
+    secrets: HashSet<SecretNode>,
     /// The first attempt that went wrong since one went well.
     failing_since: Option<Instant>,
     has_given_up: bool,
 }
 
 impl Untold {
-    pub(super) fn secrets(&self) -> &[SecretNode] {
+    pub(super) fn secrets(&self) -> &HashSet<SecretNode> {
         &self.secrets
     }
 
@@ -51,24 +52,20 @@ impl Untold {
             changed.recv_timeout(AGAIN)
         };
         let goes_on = self.take(next);
-        changed.try_iter().for_each(|secret| self.add(secret));
+        self.secrets.extend(changed.try_iter());
         goes_on
     }
 
     /// False where nothing comes any more.
     fn take(&mut self, next: Result<SecretNode, RecvTimeoutError>) -> bool {
         match next {
-            Ok(secret) => self.add(secret),
+            Ok(secret) => {
+                self.secrets.insert(secret);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return false,
         }
         true
-    }
-
-    fn add(&mut self, secret: SecretNode) {
-        if !self.secrets.contains(&secret) {
-            self.secrets.push(secret);
-        }
     }
 
     /// Keeps what is to be tried again.

@@ -18,6 +18,7 @@ use super::device::Device;
 use super::directory;
 use super::interrupts::Interrupts;
 use super::reply::Reply;
+use super::walks::Walks;
 use super::wire::{Notice, Operation, Request};
 use crate::access::Caller;
 use crate::cache::Failure;
@@ -33,6 +34,7 @@ pub struct Adapter {
     runtime: Handle,
     interrupts: Arc<Interrupts>,
     detached: Arc<Detached>,
+    walks: Arc<Walks>,
     /// All that the kernel is served through.
     devices: Vec<Arc<Device>>,
 }
@@ -51,7 +53,7 @@ struct Asking {
 
 impl Adapter {
     pub fn new(serving: Arc<Serving>, runtime: Handle, detached: Arc<Detached>, devices: Vec<Arc<Device>>) -> Self {
-        Self { serving, runtime, interrupts: Arc::default(), detached, devices }
+        Self { serving, runtime, interrupts: Arc::default(), detached, walks: Arc::default(), devices }
     }
 
     /// Answers a message that came from `device`, now or later.
@@ -87,12 +89,18 @@ impl Adapter {
         match operation {
             Operation::Lookup { name } => self.lookup(asking, name),
             Operation::GetAttr { handle } => {
-                let deadline = operations.deadline(asking.node);
+                let deadline = self.deadline(&asking);
                 let work = operations.getattr(asking.caller, asking.node, handle, deadline);
-                self.answer(asking, deadline, work, |reply, found| reply.attributes(&found));
+                self.answer_on_the_way(
+                    asking,
+                    deadline,
+                    work,
+                    |found, _| found.ino,
+                    |reply, found| reply.attributes(&found),
+                );
             }
             Operation::ReadLink => {
-                let deadline = operations.deadline(asking.node);
+                let deadline = self.deadline(&asking);
                 let work = operations.readlink(asking.caller, asking.node, deadline);
                 self.answer(asking, deadline, work, |reply, target| {
                     reply.bytes(target.as_bytes());
@@ -102,17 +110,22 @@ impl Adapter {
             Operation::Open { for_writing: true } | Operation::SetAttr { .. } | Operation::Change => {
                 asking.reply.refused(&Refusal::ReadOnly);
             }
-            Operation::Read { handle, offset, size } => match operations.content(handle) {
-                Ok(content) => asking.reply.part(content.bytes(), offset, size),
-                Err(_) if operations.is_inherited(handle) => {
-                    let deadline = operations.deadline(asking.node);
-                    let work = operations.recover(handle, deadline);
-                    self.answer(asking, deadline, work, move |reply, content| {
-                        reply.part(content.bytes(), offset, size);
-                    });
+            Operation::Read { handle, offset, size, for_pages } => {
+                if for_pages {
+                    operations.handles().fills_pages(handle);
                 }
-                Err(refusal) => asking.reply.refused(&refusal),
-            },
+                match operations.content(handle) {
+                    Ok(content) => asking.reply.part(content.bytes(), offset, size),
+                    Err(_) if operations.is_inherited(handle) => {
+                        let deadline = self.deadline(&asking);
+                        let work = operations.recover(handle, deadline);
+                        self.answer(asking, deadline, work, move |reply, content| {
+                            reply.part(content.bytes(), offset, size);
+                        });
+                    }
+                    Err(refusal) => asking.reply.refused(&refusal),
+                }
+            }
             Operation::Release { handle } | Operation::ReleaseDir { handle } => {
                 operations.release(handle);
                 asking.reply.done();
@@ -129,12 +142,18 @@ impl Adapter {
                 });
             }
             Operation::GetXattr { name, size } => {
-                let deadline = operations.deadline(asking.node);
+                let deadline = self.deadline(&asking);
                 let work = operations.getxattr(asking.caller, asking.node, name.to_owned(), deadline);
-                self.answer(asking, deadline, work, move |reply, value| reply.xattr(&value, size));
+                self.answer_on_the_way(
+                    asking,
+                    deadline,
+                    work,
+                    |_, node| node,
+                    move |reply, value| reply.xattr(&value, size),
+                );
             }
             Operation::ListXattr { size } => {
-                let deadline = operations.deadline(asking.node);
+                let deadline = self.deadline(&asking);
                 let work = operations.listxattr(asking.caller, asking.node, deadline);
                 self.answer(asking, deadline, work, move |reply, names| reply.xattr(&names, size));
             }
@@ -175,21 +194,27 @@ impl Adapter {
 
     fn lookup(&self, asking: Asking, name: &std::ffi::OsStr) {
         let operations = Arc::clone(&asking.operations);
-        let deadline = operations.deadline(asking.node);
+        let deadline = self.deadline(&asking);
         let work = operations.lookup(asking.caller, asking.node, name.to_owned(), deadline);
         let giver = Arc::clone(&asking.operations);
-        self.answer(asking, deadline, work, move |reply, found| {
-            if !reply.entry(&found) {
-                giver.forget(found.ino, 1);
-            }
-        });
+        self.answer_on_the_way(
+            asking,
+            deadline,
+            work,
+            |found, _| found.ino,
+            move |reply, found| {
+                if !reply.entry(&found) {
+                    giver.forget(found.ino, 1);
+                }
+            },
+        );
     }
 
     fn open(&self, asking: Asking) {
-        // Direct: values stay out of the page cache.
+        // Direct: what read(2) gives stays out of the page cache.
         const FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_NOFLUSH);
         let operations = Arc::clone(&asking.operations);
-        let deadline = operations.deadline(asking.node);
+        let deadline = self.deadline(&asking);
         let work = operations.open(asking.caller, asking.node, deadline);
         let (runtime, interrupts) = (self.runtime.clone(), Arc::clone(&self.interrupts));
         let giver = Arc::clone(&asking.operations);
@@ -216,7 +241,7 @@ impl Adapter {
 
     fn opendir(&self, asking: Asking) {
         let operations = Arc::clone(&asking.operations);
-        let deadline = operations.deadline(asking.node);
+        let deadline = self.deadline(&asking);
         let work = operations.opendir(asking.caller, asking.node, deadline);
         let giver = Arc::clone(&asking.operations);
         self.answer(asking, deadline, work, move |reply, handle| {
@@ -237,7 +262,7 @@ impl Adapter {
         if let Ok(listed) = operations.directory(handle) {
             return give(&operations, &listed, ino, asking.reply);
         }
-        let deadline = operations.deadline(ino);
+        let deadline = self.deadline(&asking);
         let work = Arc::clone(&operations).opendir(asking.caller, ino, deadline);
         self.answer(asking, deadline, work, move |reply, handle| {
             match operations.directory(handle) {
@@ -248,6 +273,12 @@ impl Adapter {
         });
     }
 
+    /// By when its answer must be in hand.
+    fn deadline(&self, asking: &Asking) -> Instant {
+        self.walks.deadline(asking.caller.pid, asking.node, asking.operations.deadline(asking.node))
+    }
+
+    /// With what a call of a program's ends.
     fn answer<T: 'static>(
         &self,
         asking: Asking,
@@ -255,7 +286,30 @@ impl Adapter {
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
         give: impl FnOnce(Reply, T) + Send + 'static,
     ) {
-        let Asking { reply, unique, caller, operations, .. } = asking;
+        self.work(asking, deadline, work, |_, _| None, give);
+    }
+
+    /// From where such a call may go on: `got_to` says where that is, of the answer and the node that was asked about.
+    fn answer_on_the_way<T: 'static>(
+        &self,
+        asking: Asking,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        got_to: fn(&T, u64) -> u64,
+        give: impl FnOnce(Reply, T) + Send + 'static,
+    ) {
+        self.work(asking, deadline, work, move |answer, node| Some(got_to(answer, node)), give);
+    }
+
+    fn work<T: 'static>(
+        &self,
+        asking: Asking,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+        got_to: impl FnOnce(&T, u64) -> Option<u64> + Send + 'static,
+        give: impl FnOnce(Reply, T) + Send + 'static,
+    ) {
+        let Asking { reply, unique, node, caller, operations, .. } = asking;
         let end = move |reply: Reply, result| {
             match result {
                 Ok(answer) => give(reply, answer),
@@ -272,7 +326,7 @@ impl Adapter {
             Ok(Poll::Ready(result)) => end(reply, result),
             Ok(Poll::Pending) => {
                 let waiting = self.interrupts.watch(unique, caller.pid);
-                let detached = Arc::clone(&self.detached);
+                let (detached, walks) = (Arc::clone(&self.detached), Arc::clone(&self.walks));
                 self.runtime.spawn(async move {
                     let result = tokio::select! {
                         biased;
@@ -281,6 +335,10 @@ impl Adapter {
                         () = waiting.interrupted() => Err(Refusal::Interrupted),
                         () = detached.is_over() => Err(Refusal::Failed(Failure::Deadline)),
                     };
+                    // Before the kernel has its answer, after which the next request may come at once.
+                    if let Some(at) = result.as_ref().ok().and_then(|answer| got_to(answer, node)) {
+                        walks.may_go_on(caller.pid, at, deadline);
+                    }
                     end(reply, result);
                 });
             }

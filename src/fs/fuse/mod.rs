@@ -4,6 +4,7 @@
 //! - `wire` has the form of messages, and `adapter` takes each to the operation that answers it;
 //! - `reply` is an answer to be given once, `directory` one that lists;
 //! - `interrupts` lets callers go who are to end, `detached` those who wait in a mount that is not to be seen any more;
+//! - `walks` has all requests of one call share one `timeout`;
 //! - `agreed` is what holds for as long as a connection lives.
 //!
 //! It is our own because of what the operations need of it and fuser's session keeps to itself: to be told that a
@@ -21,6 +22,7 @@ mod interrupts;
 mod pulse;
 mod reply;
 mod session;
+mod walks;
 mod wire;
 
 pub use agreed::Agreed;

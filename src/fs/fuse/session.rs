@@ -1,4 +1,4 @@
-//! The threads that serve the kernel, and the one that tells it what has changed.
+//! The threads that serve the kernel, and those that tell it what has changed and what it is to drop.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,6 +21,7 @@ use super::pulse::{Pulse, Taking};
 use super::reply::Reply;
 use super::wire::{Agreement, LARGEST_REQUEST, Notice, Operation, Request, agree};
 use crate::cache::ValueChange;
+use crate::fs::handles::Handles;
 use crate::fs::news::{News, Outdated};
 use crate::fs::operations::Operations;
 use crate::fs::serving::Serving;
@@ -112,6 +113,8 @@ pub fn start(
     let adapter = Arc::new(Adapter::new(serving, runtime, Arc::clone(&detached), devices.clone()));
     let inodes = Arc::clone(&operations.inodes);
     let versions = Versions::of_known(&inodes);
+    let (handles, through) = (Arc::clone(operations.handles()), Arc::clone(&first));
+    thread::Builder::new().name("hushfs-pages".into()).spawn(move || drop_pages(&handles, &through))?;
     let teller = move || tell(&inodes, &first, &news, &changed, versions);
     thread::Builder::new().name("hushfs-notify".into()).spawn(teller)?;
     let all = devices.clone();
@@ -122,9 +125,11 @@ pub fn start(
     });
     let serving = serving.collect::<io::Result<Vec<_>>>()?;
     let (ended, end) = oneshot::channel();
+    let handles = Arc::clone(operations.handles());
     thread::Builder::new().name("hushfs-session".into()).spawn(move || {
         let outcomes = serving.into_iter().map(|it| it.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))));
         let outcome = outcomes.collect::<Vec<_>>().into_iter().collect::<io::Result<()>>();
+        handles.pages().end();
         // The receiver is gone only when the process is ending anyway.
         let _ = ended.send(outcome);
     })?;
@@ -225,6 +230,21 @@ fn serve<'a>(adapter: &Adapter, device: &Arc<Device>, taking: impl Fn() -> Takin
         let _ = catch_unwind(AssertUnwindSafe(|| adapter.take(device, message)));
     }
     Ok(())
+}
+
+/// Has the kernel drop what it has in its page cache of files that nobody has open any more. It waits for pages that are
+/// being read, and nothing interrupts that: a daemon that was killed would not end while it waits for its own answer. So
+/// it is told of a file only while nobody has it open, and so nothing of it is being read. From a thread of its own, so
+/// that no caller waits for it, but who opens that very file.
+fn drop_pages(handles: &Handles, device: &Device) {
+    while let Some(closed) = handles.pages().closed() {
+        for ino in closed {
+            if let Some(_closed) = handles.keep_closed(ino) {
+                // A failure means that the kernel has forgotten the file, and its pages, or the mount is gone.
+                let _ = device.notify(Notice::Pages { ino });
+            }
+        }
+    }
 }
 
 /// Takes back what the kernel remembers and is not so any more, and then has those told who watch it. From a thread of

@@ -49,6 +49,8 @@ pub enum Operation<'a> {
         handle: u64,
         offset: u64,
         size: u32,
+        /// For the page cache, and not for who called read(2).
+        for_pages: bool,
     },
     Release {
         handle: u64,
@@ -127,6 +129,9 @@ const TMPFILE: u32 = 51;
 
 /// Of `struct fuse_getattr_in`: the handle counts.
 const GETATTR_FH: u32 = 1;
+/// Of `struct fuse_read_in`: it says whose locks count. Known of whoever calls read(2) on a file that is open for direct
+/// I/O, and of nobody where the kernel reads for its page cache.
+const READ_LOCKOWNER: u32 = 1 << 1;
 /// Of `struct fuse_setattr_in`: access and modification time, both also as "now"; the handle and the lock's owner
 /// are no change.
 const SETATTR_TIMES: u32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
@@ -174,7 +179,7 @@ fn operation<'a>(opcode: u32, mut rest: Reading<'a>) -> Option<Operation<'a>> {
         OPENDIR => Operation::OpenDir,
         READ => {
             let (handle, offset, size) = place(&mut rest)?;
-            Operation::Read { handle, offset, size }
+            Operation::Read { handle, offset, size, for_pages: rest.u32()? & READ_LOCKOWNER == 0 }
         }
         READDIR => {
             let (handle, offset, size) = place(&mut rest)?;
@@ -240,8 +245,12 @@ mod tests {
     #[test]
     fn numbers_are_read_where_they_stand() {
         let words = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
-        let read = words(&[3, 4096, 512, 0, 0]);
-        assert_eq!(operation_of(&message(READ, &read)), Ok(Operation::Read { handle: 3, offset: 4096, size: 512 }));
+        for (flags, for_pages) in [(0, true), (READ_LOCKOWNER, false)] {
+            let sizes = [512, flags].map(u32::to_ne_bytes).concat();
+            let read = [words(&[3, 4096]), sizes, words(&[0, 0])].concat();
+            let expected = Operation::Read { handle: 3, offset: 4096, size: 512, for_pages };
+            assert_eq!(operation_of(&message(READ, &read)), Ok(expected));
+        }
         let with_handle = words(&[1, 3]);
         assert_eq!(operation_of(&message(GETATTR, &with_handle)), Ok(Operation::GetAttr { handle: Some(3) }));
         let without = words(&[0, 3]);
