@@ -25,11 +25,11 @@ pub struct Mount {
 
 impl Mount {
     pub fn run(self, source: &Source) -> Result<ExitCode, Failure> {
+        init_logs(self.log);
         let hardened = crate::sandbox::harden();
         hardened.map_err(|error| Failure::new(Status::Os, format!("cannot make the process undumpable: {error}")))?;
         let origin = Origin { source: source.clone(), mountpoint: self.mountpoint };
         let config = loaded(origin.load())?;
-        init_logs(self.log);
         daemon::run(config, origin).map(|()| ExitCode::SUCCESS).map_err(|error| {
             let status = match &error {
                 DaemonError::Mount(_)

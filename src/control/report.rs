@@ -55,6 +55,7 @@ impl Reporter {
                 stale: load(&counters.stale),
                 memory_mapped: locked.mapped,
                 memory_unlocked: locked.unlocked,
+                memory_all_locked: crate::sandbox::is_never_swapped(),
             },
             audit: self.audit(),
             sandbox: crate::sandbox::layers().to_vec(),

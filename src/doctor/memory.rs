@@ -4,7 +4,7 @@ use super::finding::Finding;
 use super::swap;
 use crate::cache::room_for_values;
 use crate::config::Config;
-use crate::control::{self, Request, Response};
+use crate::control::{self, Request, Response, Status};
 use crate::fs::mount::{self, State};
 use crate::secret;
 
@@ -12,19 +12,26 @@ const NAME: &str = "memory";
 
 pub fn check(config: &Config) -> Vec<Finding> {
     // What it may lock need not be what we may.
-    of_daemon(config).unwrap_or_else(|| {
-        let lockable = secret::lockable();
-        vec![of_limit(lockable, room_for_values(config, lockable), config.max_bytes, swap::is_on())]
-    })
+    if let Some(status) = status_of_daemon(config) {
+        return of_status(status.cache.memory_unlocked, status.cache.max_bytes, config.max_bytes);
+    }
+    let lockable = secret::lockable();
+    vec![of_limit(lockable, room_for_values(config, lockable), config.max_bytes, swap::is_on())]
 }
 
-/// How the daemon that runs fares; None where there is none, or it does not answer us.
-fn of_daemon(config: &Config) -> Option<Vec<Finding>> {
+/// Is all memory of the daemon locked, and not that for values alone? Where none runs, of one that we start.
+pub fn is_all_locked(config: Option<&Config>) -> bool {
+    let status = config.and_then(status_of_daemon);
+    status.map_or_else(|| secret::lockable().is_none(), |status| status.cache.memory_all_locked)
+}
+
+/// What the daemon that runs says; None where there is none, or it does not answer us.
+fn status_of_daemon(config: &Config) -> Option<Box<Status>> {
     // A mount that hangs would keep us.
     let place = mount::canonical(&config.mountpoint).ok()?;
     let State::Alive = mount::state(&place).ok()? else { return None };
     let Ok(Response::Status(status)) = control::ask(&place, &Request::Status) else { return None };
-    Some(of_status(status.cache.memory_unlocked, status.cache.max_bytes, config.max_bytes))
+    Some(status)
 }
 
 /// `room` is for values, of `max_bytes` in the configuration.

@@ -41,7 +41,7 @@ pub fn of_host(source: &Source) -> (Vec<Finding>, Option<Config>) {
         findings.extend(proxy::check(config));
         findings.extend(sandbox::check(config, source));
     }
-    findings.extend(swap::check());
+    findings.extend(swap::check(memory::is_all_locked(config.as_ref())));
     findings.push(clock::check());
     findings.extend(unit::check());
     (findings, config)

@@ -1,23 +1,34 @@
-//! Could what readers and libraries have in memory be written to a disk?
+//! Could what the daemon or its readers have in memory be written to a disk?
 
 use std::path::Path;
 
 use super::finding::Finding;
 
 const NAME: &str = "swap";
+const OFF: &str =
+    "swapoff -a, and take it out of /etc/fstab; or encrypt it with a key made anew at each boot (crypttab: swap)";
 
-pub fn check() -> Vec<Finding> {
+/// Of a daemon with all its memory locked, or that for values alone.
+pub fn check(is_all_locked: bool) -> Vec<Finding> {
     let on_disk: Vec<String> = areas().into_iter().filter(|area| !stays_in_memory_or_is_encrypted(area)).collect();
     if on_disk.is_empty() {
         return vec![Finding::ok(NAME, "nothing that is swapped out could be read from a disk")];
     }
+    let finding = Finding::note(NAME, format!("swap is on: {}", on_disk.join(", ")));
+    if is_all_locked {
+        let why = "all of the daemon's memory is locked, but the programs that read its values have copies";
+        return vec![finding.why(why).mend(OFF)];
+    }
     vec![
-        Finding::note(NAME, format!("swap is on: {}", on_disk.join(", ")))
+        finding
             .why(
-                "hushfs locks its values, but the programs that read them have copies, and so have the libraries \
-                 that speak to providers, for a moment",
+                "hushfs locks its values, but not what libraries hold for a moment while they receive them; and the programs \
+                 that read them have copies",
             )
-            .mend("swapoff -a, and take it out of /etc/fstab; or encrypt it with a key made anew at each boot (crypttab: swap)"),
+            .mend(format!(
+                "{OFF}; or for the daemon alone LimitMEMLOCK=infinity in its unit, by which all of its memory is locked, or \
+                 MemorySwapMax=0"
+            )),
     ]
 }
 

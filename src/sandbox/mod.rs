@@ -13,6 +13,7 @@ mod foreign;
 mod hidepid;
 #[cfg(debug_assertions)]
 pub mod hostile;
+mod in_memory;
 mod landlock;
 mod layer;
 mod owner;
@@ -32,10 +33,11 @@ use rustix::thread::{CapabilitySet, set_no_new_privs};
 use thiserror::Error;
 
 pub use self::beside::Beside;
+pub use self::in_memory::holds as is_never_swapped;
 pub use self::landlock::forbid_truncation;
 pub use self::layer::{Layer, State};
 pub use self::owner::{Owner, owner};
-pub use self::process::harden;
+pub use self::process::{harden, hide};
 use self::reach::Reach;
 use crate::config::{Config, OwnUser, Source};
 
@@ -153,6 +155,7 @@ pub fn enter(config: &Config, source: &Source) -> Result<(), SandboxError> {
         }
         Layer::off("capabilities")
     });
+    in_memory::enter();
     layers.push(if settings.landlock {
         for path in &reach.unreachable {
             tracing::warn!(

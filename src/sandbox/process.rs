@@ -8,6 +8,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 ///
 /// Where the kernel refuses what every kernel allows; the daemon must then not start.
 pub fn harden() -> std::io::Result<()> {
+    // The first: what is in /proc of a process that is not dumpable is root's.
+    leave_out_of_images();
     hide()?;
     if !keeps_core_limit() {
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
@@ -15,6 +17,16 @@ pub fn harden() -> std::io::Result<()> {
     raise(Resource::Memlock);
     raise(Resource::Nofile);
     Ok(())
+}
+
+/// An image that the kernel makes, or a debugger that asks it what belongs into one, as gcore does, has no memory of this
+/// process, nor of those that it starts.
+fn leave_out_of_images() {
+    if let Err(error) = std::fs::write("/proc/self/coredump_filter", "0") {
+        tracing::debug!(
+            "memory cannot be left out of images, but that of values is: /proc/self/coredump_filter: {error}"
+        );
+    }
 }
 
 /// Is the limit on core dumps left as it is, so that nothing is in the way of one but [`hide`]? Never in a release build;

@@ -31,6 +31,12 @@ impl Found {
         all.filter_map(|finding| finding["what"].as_str()).collect()
     }
 
+    /// What follows from the first thing that a check says.
+    pub fn why(&self, check: &str) -> &str {
+        let first = self.0.iter().find(|finding| finding["check"] == check);
+        first.and_then(|finding| finding["why"].as_str()).unwrap_or_default()
+    }
+
     /// The one problem of a check: what, and the command that mends it.
     pub fn problem(&self, check: &str) -> (&str, &str) {
         let mut all = self.0.iter().filter(|finding| finding["check"] == check && finding["verdict"] == "problem");

@@ -45,7 +45,8 @@ impl Held {
             tasks: own["tasks"].as_u64().unwrap(),
             inodes: own["inodes"].as_u64().unwrap(),
             resident: number("VmRSS:"),
-            locked: number("VmLck:"),
+            // Of the kernel's count everything may be a part.
+            locked: own["cache"]["memory_mapped"].as_u64().unwrap() / 1024,
         }
     }
 }

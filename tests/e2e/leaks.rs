@@ -266,7 +266,13 @@ mod as_root {
             let for_writing = ["O_WRONLY", "O_RDWR", "O_CREAT", "creat(", "mknod", "memfd_create"];
             if for_writing.iter().any(|flag| call.contains(flag)) {
                 // The ledger's writes are in the trace, too, and were looked at above.
-                let fine = ["\"/dev/fuse\"", "\"/dev/null\"", "\"/run/hushfs/", "memfd_create(\"hushfs-ledger\""];
+                let fine = [
+                    "\"/dev/fuse\"",
+                    "\"/dev/null\"",
+                    "\"/run/hushfs/",
+                    "memfd_create(\"hushfs-ledger\"",
+                    "\"/proc/self/coredump_filter\"",
+                ];
                 let fine = fine.iter().any(|path| call.contains(path));
                 assert!(fine, "opened for writing: {call}");
             }

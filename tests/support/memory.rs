@@ -17,7 +17,7 @@ const PAGE: usize = 4096;
 /// What kind of memory something is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Never written to swap and left out of core dumps.
+    /// Never written to swap and left out of core dumps, whatever else of the process is locked.
     Locked,
     /// The allocator's.
     Heap,
@@ -105,8 +105,17 @@ pub fn family(process: u32) -> Vec<u32> {
     all
 }
 
+/// Is it that the process is no more?
+fn has_ended(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
 fn scan_process(process: u32, mark: &Mark) -> Vec<Copy> {
-    let memory = File::open(format!("/proc/{process}/mem")).expect("its memory: run this as root");
+    let memory = match File::open(format!("/proc/{process}/mem")) {
+        Ok(memory) => memory,
+        Err(error) if has_ended(&error) => return Vec::new(),
+        Err(error) => panic!("its memory: run this as root: {error}"),
+    };
     let mut copies = Vec::new();
     // The program as it is on the disk was there before the value.
     for mapping in mappings(process).iter().filter(|mapping| mapping.may_differ_from_file) {
@@ -136,7 +145,10 @@ fn read(memory: &File, mapping: &Mapping) -> Vec<u8> {
 }
 
 fn mappings(process: u32) -> Vec<Mapping> {
-    let table = fs::read_to_string(format!("/proc/{process}/smaps")).expect("its mappings");
+    let table = match fs::read_to_string(format!("/proc/{process}/smaps")) {
+        Err(error) if has_ended(&error) => String::new(),
+        table => table.expect("its mappings"),
+    };
     let stacks = stack_pointers(process);
     let mut all: Vec<Mapping> = Vec::new();
     for line in table.lines() {

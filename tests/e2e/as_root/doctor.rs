@@ -128,6 +128,7 @@ fn little_memory_to_lock_is_a_problem_where_there_is_swap() {
     assert_eq!(what, "only 65536 bytes can be locked, and max_bytes is 1048576");
     assert!(mend.starts_with("LimitMEMLOCK=infinity in the unit"), "{mend}");
     assert_eq!(found.says("swap", "note"), ["swap is on: /swapfile"]);
+    assert!(found.why("swap").contains("not what libraries hold"), "{:?}", found.0);
     assert_eq!(limited(4 << 20).says("memory", "ok"), ["max_bytes = 1048576 can be locked"]);
     let kept = "2097152 bytes can be locked, so 524288 bytes of values are kept, and not max_bytes = 1048576";
     assert_eq!(limited(2 << 20).says("memory", "note"), [kept]);
@@ -139,7 +140,9 @@ fn little_memory_to_lock_is_a_problem_where_there_is_swap() {
     replace(&place, "/proc/swaps", SWAPS);
     let mut root = offline(&place);
     limit(&mut root, libc::RLIMIT_MEMLOCK, 65536);
-    assert!(Found::by(root).says("memory", "problem").is_empty());
+    let found = Found::by(root);
+    assert!(found.says("memory", "problem").is_empty());
+    assert!(found.why("swap").starts_with("all of the daemon's memory is locked"), "{:?}", found.0);
     let mut less = offline(&place);
     limit(&mut less, libc::RLIMIT_MEMLOCK, 65536);
     drop_capabilities(&mut less, &[CAP_IPC_LOCK]);

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::daemon::{Place, limit};
+use crate::support::memory::family;
 use crate::support::users::{NOBODY, as_user, hushfs_as, private_mounts};
 
 /// What a login gets by default.
@@ -52,6 +53,12 @@ fn an_ordinary_user_keeps_only_as_many_values_as_can_be_locked_and_serves_them_a
     let locked = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
     let locked = locked.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap().trim().to_owned();
     assert_ne!(locked, "0 kB");
+    // All of it would not fit, and what does not fit cannot be mapped.
+    assert_eq!(cache["memory_all_locked"], false);
+    for process in family(daemon.child.id()) {
+        let in_images = fs::read_to_string(format!("/proc/{process}/coredump_filter")).unwrap();
+        assert_eq!(in_images.trim(), "00000000", "an image of a user's daemon has no memory either");
+    }
     assert!(!place.log().contains("refuses to lock"), "{}", place.log());
     assert!(place.log().contains("the kernel lets so many bytes be locked"), "{}", place.log());
     assert_eq!(daemon.stop().code(), Some(0));

@@ -4,14 +4,22 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use crate::support::daemon::{Daemon, Place, eventually};
+use crate::doctor::{Found, offline};
+use crate::support::backend::{Backend, KEEPS_WORN, read_all};
+use crate::support::daemon::{Daemon, Place, drop_capabilities, eventually, limit};
 use crate::support::marked::Mark;
-use crate::support::memory::{Kind, page_out, scan};
+use crate::support::memory::{Kind, family, page_out, scan};
 use crate::support::store::Store;
 
 const SIZE: usize = 96 << 20;
+const CAP_IPC_LOCK: i32 = 14;
+/// What a login may lock by default.
+const ORDINARY: u64 = 8 << 20;
+
+/// Has root's daemon keep CAP_IPC_LOCK, which no limit binds. The unit has no limit instead, but not every root may lift one.
+const UNBOUND: &str = "[sandbox]\nuser = false\ncapabilities = false\n";
 
 /// A file on a disk that the kernel may write memory to. `tests/setup/sandbox` turns it off where this cannot.
 struct Swap(PathBuf);
@@ -58,42 +66,152 @@ fn swapped(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
 
-fn mounted<'a>(place: &'a Place, mark: &Mark) -> Daemon<'a> {
-    let store = Store::new(place.path());
-    store.put("db.json.age", serde_json::json!({ "PASSWORD": mark.value }).to_string().as_bytes());
-    let daemon = place.mount(&store.scope("app"));
-    for file in ["PASSWORD", ".json", ".env"] {
-        assert!(mark.is_in(&fs::read(place.mnt().join("app/db").join(file)).unwrap()));
+/// Has a daemon lock no more than that, root's too.
+fn may_lock(command: &mut Command, most: u64) {
+    drop_capabilities(command, &[CAP_IPC_LOCK]);
+    limit(command, libc::RLIMIT_MEMLOCK, most);
+}
+
+/// A program that keeps a value as programs do.
+struct Keeper(Child);
+
+impl Keeper {
+    fn of(mark: &Mark) -> Self {
+        let keeps = "import sys; kept = [sys.argv[1] + str(n) for n in range(9)]; sys.stdin.read()";
+        let mut program = Command::new("python3");
+        Self(program.args(["-I", "-c", keeps, &mark.value]).stdin(Stdio::piped()).spawn().unwrap())
     }
-    daemon
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Has the kernel write all that it may of these to the disk, and waits until the program's value is there.
+fn write_out(swap: &Swap, daemon: &Daemon, program: &Keeper, kept: &Mark) {
+    eventually("the other program's value is on the disk", || {
+        family(daemon.child.id()).into_iter().chain([program.0.id()]).for_each(page_out);
+        kept.is_in(&swap.contents()).then_some(())
+    });
+}
+
+/// What the doctor says of swap that is on, while the daemon runs.
+fn told(place: &Place) -> String {
+    Found::by(offline(place)).why("swap").to_owned()
 }
 
 #[test]
 fn memory_that_the_kernel_writes_to_swap_holds_no_value() {
-    let (place, mark) = (Place::new(), Mark::new());
-    let daemon = mounted(&place, &mark);
-    // A program that keeps the value as programs do.
-    let other = Mark::new();
-    let mut program = Command::new("python3");
-    let keeps = "import sys; kept = [sys.argv[1] + str(n) for n in range(9)]; sys.stdin.read()";
-    let mut program =
-        program.args(["-I", "-c", keeps, &other.value]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let (place, mark, other) = (Place::new(), Mark::new(), Mark::new());
+    let store = Store::new(place.path());
+    store.put("db.json.age", serde_json::json!({ "PASSWORD": mark.value }).to_string().as_bytes());
+    place.configure(&store.scope("app"));
+    let mut command = place.hushfs(&["mount"]);
+    may_lock(&mut command, ORDINARY);
+    let daemon = place.start(command);
+    for file in ["PASSWORD", ".json", ".env"] {
+        assert!(mark.is_in(&fs::read(place.mnt().join("app/db").join(file)).unwrap()));
+    }
+    assert_eq!(place.status()["cache"]["memory_all_locked"], false);
+    let program = Keeper::of(&other);
 
     let swap = Swap::on();
     eventually("the daemon's memory is in swap", || {
         page_out(daemon.child.id());
         (swapped(daemon.child.id()) > 1000).then_some(())
     });
-    eventually("the other program's value is on the disk", || {
-        page_out(program.id());
-        other.is_in(&swap.contents()).then_some(())
-    });
-    let contents = swap.contents();
-    assert_eq!(mark.sightings(&contents), []);
+    write_out(&swap, &daemon, &program, &other);
+    assert_eq!(mark.sightings(&swap.contents()), []);
+    let told = told(&place);
+    assert!(told.contains("not what libraries hold"), "{told}");
     drop(swap);
     let copies = scan(&daemon, &mark);
     assert!(copies.of(Kind::Locked) > 0, "it was in memory all the time: {copies}");
-    program.kill().unwrap();
-    program.wait().unwrap();
     assert_eq!(daemon.stop().code(), Some(0));
+}
+
+/// Right after reads, while connections hold what has come through them.
+fn nothing_of_a_daemon_without_a_limit_is_swapped(provider: &str) {
+    let (place, mark, other) = (Place::new(), Mark::new(), Mark::new());
+    let backend = Backend::start(provider, &place, &mark);
+    let scope = backend.scope() + "ttl = \"1h\"\n";
+    let mounted = |is_bound: bool| {
+        place.configure(&if is_bound { scope.clone() } else { format!("{UNBOUND}{scope}") });
+        let mut command = place.hushfs(&["mount"]);
+        backend.environment(&mut command);
+        command.env(KEEPS_WORN, "1");
+        if is_bound {
+            may_lock(&mut command, ORDINARY);
+        }
+        let daemon = place.start(command);
+        read_all(&place, &mark);
+        daemon
+    };
+    let program = Keeper::of(&other);
+
+    let daemon = mounted(false);
+    let swap = Swap::on();
+    write_out(&swap, &daemon, &program, &other);
+    assert_eq!(swapped(daemon.child.id()), 0, "kB of the daemon are in swap");
+    assert_eq!(mark.sightings(&swap.contents()), []);
+    assert_eq!(place.status()["cache"]["memory_all_locked"], true);
+    let told = told(&place);
+    assert!(told.starts_with("all of the daemon's memory is locked"), "{told}");
+    assert!(!place.log().contains("cannot lock all memory"), "{}", place.log());
+    assert_eq!(daemon.stop().code(), Some(0));
+
+    // It is not that there is nothing; what is released does not keep it for as long.
+    if cfg!(debug_assertions) {
+        let daemon = mounted(true);
+        eventually("what connections hold is on the disk where not all may be locked", || {
+            page_out(daemon.child.id());
+            mark.is_in(&swap.contents()).then_some(())
+        });
+        assert_eq!(daemon.stop().code(), Some(0));
+    }
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_aws_secrets_manager_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("aws-secrets-manager");
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_aws_parameter_store_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("aws-parameter-store");
+}
+
+#[cfg(feature = "gcp")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_google_cloud_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("gcp-secret-manager");
+}
+
+#[cfg(feature = "vault")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_vault_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("vault");
+}
+
+#[cfg(feature = "azure")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_azure_key_vault_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("azure-key-vault");
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_kubernetes_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("kubernetes");
+}
+
+#[cfg(feature = "databricks")]
+#[test]
+fn where_all_may_be_locked_nothing_that_came_from_databricks_is_in_swap() {
+    nothing_of_a_daemon_without_a_limit_is_swapped("databricks");
 }

@@ -243,3 +243,26 @@ fn a_path_unit_starts_its_service_when_the_version_changes() {
     );
     assert_eq!((results.file("before"), results.file("told")), ("value".to_owned(), "the second".to_owned()));
 }
+
+#[test]
+fn all_memory_of_the_units_daemon_is_locked_and_none_of_it_is_in_images() {
+    let place = Place::new();
+    let machine = Machine::new(&place);
+    machine.installed_hushfs("[sandbox]\nuser = false\ncapabilities = false\n");
+    // Not every machine's root may lift limits, as the unit does; whom no limit binds is the same to the daemon.
+    machine.unit("hushfs.service.d/unbound.conf", "[Service]\nLimitMEMLOCK=8M\nCapabilityBoundingSet=CAP_IPC_LOCK\n");
+    machine.secret("db", "value");
+    let results = machine.run(
+        "cat /secrets/prod/db/KEY\n\
+         hushfs status --json >/results/status\n\
+         cat /proc/$(systemctl show --property=MainPID --value hushfs.service)/coredump_filter >/results/filter\n\
+         systemctl show --property=LimitMEMLOCK --value hushfs.service >/results/bound\n\
+         rm /etc/systemd/system/hushfs.service.d/unbound.conf\n\
+         systemctl daemon-reload\n\
+         systemctl show --property=LimitMEMLOCK --value hushfs.service >/results/limit\n",
+    );
+    let status: Value = serde_json::from_str(&results.file("status")).unwrap();
+    assert_eq!(status["cache"]["memory_all_locked"], true, "the unit's filter lets it");
+    assert_eq!(results.file("filter").trim(), "00000000");
+    assert_eq!([results.file("bound").trim(), results.file("limit").trim()], ["8388608", "infinity"]);
+}

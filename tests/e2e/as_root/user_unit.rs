@@ -49,7 +49,8 @@ fn a_users_own_unit_mounts_for_this_user_alone_and_survives_a_crash_and_a_restar
         grep \" $secrets \" /proc/self/mountinfo >/results/after
         as systemctl --user stop hushfs.service
         grep \" $secrets \" /proc/self/mountinfo && exit 1
-        of NFileDescriptorStore >/results/kept"
+        of NFileDescriptorStore >/results/kept
+        of MemorySwapMax >/results/swap"
     ));
     for name in ["read", "gap", "anew"] {
         assert_eq!(results.file(name), "value", "{name}");
@@ -59,6 +60,7 @@ fn a_users_own_unit_mounts_for_this_user_alone_and_survives_a_crash_and_a_restar
     assert!(doctor.contains("this user's hushfs.service is enabled and active"), "{doctor}");
     assert!(!doctor.contains("the daemon runs as root"), "{doctor}");
     assert_eq!(results.file("kept"), "0\n");
+    assert_eq!(results.file("swap"), "0\n", "a user may not lock all of the daemon, and none of it is in swap");
 }
 
 #[test]
