@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::provider::{Answer, Error, ErrorKind, Fetched};
+use crate::secret::wipe_stack;
 
 /// Calls for current values under way before reads are put together.
 const SLOTS: usize = 4;
@@ -159,6 +160,8 @@ async fn carry<B: Batched>(slot: Slot<B>, batch: Vec<Waiting<B::Name>>) {
     let shared = &slot.shared;
     let paused = shared.batches().state().singles_until.is_some();
     let left = if batch.len() == 1 || paused { batch } else { together(&**shared, batch).await };
+    // It was parsed in this task, and not where it is waited for.
+    wipe_stack();
     singly(shared, left).await;
 }
 
@@ -220,6 +223,7 @@ async fn singly<B: Batched>(shared: &Arc<B>, reads: Vec<Waiting<B::Name>>) {
                 fetched = shared.alone(&read.name) => { let _ = read.answer.send(fetched); }
                 () = read.answer.closed() => {}
             }
+            wipe_stack();
         });
     }
     while calls.join_next().await.is_some() {}

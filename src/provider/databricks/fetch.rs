@@ -9,7 +9,7 @@ use super::value::{self, Entry};
 use super::{Shared, error, list, session};
 use crate::provider::rest::{clean, together};
 use crate::provider::{Error, ErrorKind, Fetched, Payload, SecretName, VersionSelector};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 /// Keys of one secret scope that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -70,6 +70,8 @@ async fn read(shared: &Arc<Shared>, name: &ScopeName, entries: &[Entry]) -> Resu
             let (shared, name, key) = (Arc::clone(shared), name.clone(), entry.key.clone());
             under_way.spawn(async move {
                 let value = one(&shared, &name, &key).await;
+                // It was parsed in this task, and not where it is waited for.
+                wipe_stack();
                 (key, value)
             });
         }

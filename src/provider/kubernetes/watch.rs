@@ -2,11 +2,15 @@
 //!
 //! What has been seen outlives a connection, so that one that ends is gone on from, and a listing that must be made
 //! anew tells of what is different and of nothing else.
+//!
+//! What `kubectl apply` writes into an object's metadata has its values. So a connection that this has come through is not
+//! kept: it is closed when nothing more comes, and another goes on from there.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
 
 use kube::core::Status;
 use kube::core::params::WatchParams;
@@ -19,6 +23,7 @@ use super::object::Partial;
 use super::{Shared, error, list, session};
 use crate::provider::rest::Stream;
 use crate::provider::{Change, Error, ErrorKind};
+use crate::secret::wipe_stack;
 
 /// How long the server keeps one open, in seconds.
 const LENGTH: u32 = 290;
@@ -26,6 +31,13 @@ const LENGTH: u32 = 290;
 const PATIENCE: Duration = Duration::from_secs(LENGTH as u64 + 15);
 /// The longest event: an object's metadata, annotations included.
 const LARGEST: usize = 4 << 20;
+/// What `kubectl apply` calls what it writes there, in base64.
+const APPLIED: &[u8] = b"last-applied-configuration";
+/// How long nothing has come through a connection that has had values in its buffers, before it is closed: so long and up
+/// to twice that, as everybody who watches is told at the same moment.
+const PAUSE: Duration = Duration::from_secs(5);
+/// And if there is no pause.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What has been seen, in whichever connection.
 #[derive(Default)]
@@ -91,8 +103,24 @@ async fn follow(shared: &Shared, watched: &mut Watched, heard: Heard<'_>) -> Res
         }
         Err(reply) => return Err(error::from_reply(&call, &reply)),
     };
-    while let Some(line) = lines.next(&call).await? {
-        match Event::parse(&call, &line)? {
+    let (mut holds_values_since, pause) = (None::<Instant>, some_pause());
+    loop {
+        let patience = match holds_values_since {
+            None => PATIENCE,
+            Some(since) if since.elapsed() >= LONGEST => return Ok(()),
+            Some(_) => pause,
+        };
+        let line = match lines.next(&call, patience).await {
+            Err(error) if holds_values_since.is_some() && error.kind == ErrorKind::TimedOut => return Ok(()),
+            next => next?,
+        };
+        let Some(line) = line else { return Ok(()) };
+        let event = Event::parse(&call, &line);
+        if has_values(&line) {
+            holds_values_since.get_or_insert_with(Instant::now);
+            wipe_stack();
+        }
+        match event? {
             Event::Seen(object) => {
                 let (name, version) = (object.metadata.name, object.metadata.resource_version);
                 watched.from = Some(version.clone());
@@ -113,7 +141,15 @@ async fn follow(shared: &Shared, watched: &mut Watched, heard: Heard<'_>) -> Res
             }
         }
     }
-    Ok(())
+}
+
+fn has_values(line: &[u8]) -> bool {
+    line.windows(APPLIED.len()).any(|part| part == APPLIED)
+}
+
+/// Another one for each connection.
+fn some_pause() -> Duration {
+    PAUSE + Duration::from_millis(RandomState::new().hash_one(()) % 5000)
 }
 
 pub(super) enum Event {
@@ -167,13 +203,15 @@ struct Lines {
 }
 
 impl Lines {
-    async fn next(&mut self, call: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    /// Silence for longer than `patience` is an error.
+    async fn next(&mut self, call: &str, patience: Duration) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let mut searched = 0;
         loop {
             let rest = self.pending.get(searched..).unwrap_or_default();
             if let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.pending.drain(..=searched + at).collect();
-                return Ok(Some(Zeroizing::new(line)));
+                // Whoever takes the line takes the memory: none of it stays behind what is left.
+                let rest = self.pending.split_off(searched + at + 1);
+                return Ok(Some(std::mem::replace(&mut self.pending, Zeroizing::new(rest))));
             }
             searched = self.pending.len();
             if searched > LARGEST {
@@ -182,7 +220,7 @@ impl Lines {
                     format!("{call}: an event is longer than {LARGEST} bytes"),
                 ));
             }
-            match self.stream.next(call, PATIENCE).await? {
+            match self.stream.next(call, patience).await? {
                 Some(more) => self.pending.extend_from_slice(&more),
                 // What is not ended by a line's end is not whole.
                 None => return Ok(None),
@@ -194,6 +232,19 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_kubectl_has_applied_is_seen_in_an_event() {
+        let event = |annotations: &str| format!(r#"{{"object":{{"metadata":{{"annotations":{annotations}}}}}}}"#);
+        assert!(has_values(
+            event(r#"{"kubectl.kubernetes.io/last-applied-configuration":"{\"data\":{}}"}"#).as_bytes()
+        ));
+        for none in ["{}", r#"{"last-applied":"x"}"#] {
+            assert!(!has_values(event(none).as_bytes()), "{none}");
+        }
+        assert!(!has_values(b""));
+        assert!((0..100).all(|_| (PAUSE..PAUSE * 2).contains(&some_pause())));
+    }
 
     #[test]
     fn events_are_told_apart_and_what_is_none_is_malformed() {

@@ -13,86 +13,39 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::audit_log::AuditFile;
+use crate::support::backend::{Backend, KEEPS_WORN, SECRETS, read_all};
 use crate::support::daemon::{Daemon, Place};
-use crate::support::fault_proxy::FaultProxy;
 use crate::support::marked::Mark;
 use crate::support::memory::{Copies, Kind, family, scan, scan_until};
-use crate::support::servers::{self, Server};
-use crate::support::store::Store;
-use crate::support::tls::Terminator;
 
-/// Secrets that are read at the same time, so that there are several connections.
-const SECRETS: usize = 8;
+#[cfg(feature = "kubernetes")]
+mod applied;
+#[cfg(feature = "vault")]
+mod failures;
+#[cfg(any(feature = "aws", feature = "vault"))]
+mod large;
+#[cfg(feature = "vault")]
+mod lent;
+#[cfg(feature = "vault")]
+mod versions;
+
 /// Idle connections and values past their use go within seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Turns off in a debug build what the daemon does against copies.
 const UNMITIGATED: &str = "HUSHFS_TEST_UNMITIGATED";
-/// Leaves in a debug build connections open until there is a flush.
-const KEEPS_WORN: &str = "HUSHFS_TEST_KEEPS_WORN_CONNECTIONS";
-
-fn names() -> Vec<String> {
-    (0..SECRETS).map(|n| format!("db-{n}")).collect()
-}
-
-/// A provider's server, and the way to it.
-enum Backend {
-    Folder(Store),
-    Network { server: Box<dyn Server>, _proxy: FaultProxy, tls: Terminator },
-}
 
 impl Backend {
-    fn start(provider: &str, place: &Place, mark: &Mark) -> Self {
-        let names = names();
-        if provider == "local" {
-            let store = Store::new(place.path());
-            let object = serde_json::json!({ "PASSWORD": mark.value }).to_string();
-            names.iter().for_each(|name| store.put(&format!("{name}.json.age"), object.as_bytes()));
-            return Self::Folder(store);
-        }
-        let secrets: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), mark.value.as_str())).collect();
-        let server = servers::with(provider, &secrets);
-        let proxy = FaultProxy::start(server.address());
-        proxy.keep_connections();
-        let tls = Terminator::start(proxy.address());
-        Self::Network { server, _proxy: proxy, tls }
-    }
-
     fn mount<'a>(&self, place: &'a Place, settings: &str, without: Option<&str>) -> Daemon<'a> {
-        let lines = match self {
-            Self::Folder(store) => store.scope("app"),
-            Self::Network { server, tls, .. } => {
-                format!("[scopes.app]\n{}", server.lines(&tls.url(), Some(&tls.ca_file())))
-            }
-        };
         let metrics = format!("[metrics]\nlisten = {:?}\n", place.path().join("metrics"));
-        place.configure(&(lines + settings + &AuditFile::new(place, "audit").section("") + &metrics));
+        place.configure(&(self.scope() + settings + &AuditFile::new(place, "audit").section("") + &metrics));
         let mut command = place.hushfs(&["mount"]);
         command.env("HUSHFS_LOG", "debug").env("RUST_LOG", "trace");
-        if let Self::Network { server, tls, .. } = self {
-            server.environment(&mut command, Some(&tls.ca_file()));
-        }
+        self.environment(&mut command);
         if let Some(mitigation) = without {
             command.env(mitigation, "1");
         }
         place.start(command)
     }
-}
-
-/// Reads all secrets at once, each in every way.
-fn read_all(place: &Place, mark: &Mark) {
-    thread::scope(|scope| {
-        for name in names() {
-            scope.spawn(move || {
-                let secret = place.mnt().join("app").join(name);
-                let value = fs::read_to_string(secret.join("PASSWORD"));
-                let value = value.unwrap_or_else(|error| panic!("{error}: {}", place.log()));
-                assert_eq!(value, mark.value);
-                for whole in [".json", ".env"] {
-                    assert!(mark.is_in(&fs::read(secret.join(whole)).unwrap()), "{whole}");
-                }
-            });
-        }
-    });
 }
 
 /// What the daemon says of itself, and what the kernel says of it.
@@ -142,13 +95,17 @@ struct Row {
 
 const LONG: &str = "ttl = \"1h\"\n";
 
+fn flush(place: &Place) {
+    let flushed = place.run(&["flush"]);
+    assert!(flushed.status.success(), "{}", String::from_utf8_lossy(&flushed.stderr));
+}
+
 /// Reads, flushes; and how it is then, at once and once `later` has been waited for.
 fn row(backend: &Backend, place: &Place, mark: &Mark, without: &str, later: impl Fn(&Daemon) -> Copies) -> Row {
     let daemon = backend.mount(place, LONG, Some(without));
     read_all(place, mark);
     let after_read = scan(&daemon, mark);
-    let flushed = place.run(&["flush"]);
-    assert!(flushed.status.success(), "{}", String::from_utf8_lossy(&flushed.stderr));
+    flush(place);
     let after_flush = scan(&daemon, mark);
     let later = later(&daemon);
     assert_eq!(daemon.stop().code(), Some(0));

@@ -9,9 +9,11 @@ use std::process::Output;
 use nix::unistd::User;
 
 use super::grants::grant;
+use super::ptrace::{is_refused, ways_into};
 use crate::support::audit_log::AuditFile;
 use crate::support::daemon::{Daemon, Place, drop_capabilities, eventually};
 use crate::support::machine::Machine;
+use crate::support::memory::family;
 use crate::support::plain::PlainStore;
 use crate::support::users::{NOBODY, as_user, private_mounts, replace};
 
@@ -127,6 +129,29 @@ fn the_daemons_own_user_may_read_nothing_and_ask_nothing() {
     });
     assert_eq!(read.unwrap_err().raw_os_error(), Some(libc::EACCES));
     assert!(asked.contains("only root"), "{asked}");
+}
+
+/// That it may end it is the kernel's rule for processes of one user: it is why nothing else should run as that user.
+#[test]
+fn another_process_of_the_daemons_own_user_may_end_the_daemon_and_look_into_nothing() {
+    let place = Place::new();
+    let mut daemon = place.mount(&store(&place));
+    assert_eq!(fs::read(place.mnt().join("prod/db/value")).unwrap(), b"value");
+    let (own, processes) = (own_user().uid.as_raw(), family(daemon.child.id()));
+    assert!(processes.len() > 1, "the broker is one of them");
+    let ended = as_user(own, || {
+        for &process in &processes {
+            for (way, errno) in ways_into(process) {
+                assert!(is_refused(errno), "process {process}, {way}: {errno}");
+            }
+        }
+        // SAFETY: no memory is passed; whoever may not is told so, and nothing is sent.
+        let ended = |process: &u32| unsafe { libc::kill(process.cast_signed(), libc::SIGTERM) } == 0;
+        processes.iter().copied().filter(ended).collect::<Vec<_>>()
+    });
+    assert_eq!(ended, [daemon.child.id()], "the broker is root's");
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!crate::support::daemon::is_mounted(&place.mnt()), "it ends as it always does");
 }
 
 #[test]
