@@ -1,4 +1,4 @@
-//! What is put into the same words in several places.
+//! What is put into the same words in several places, and what others' words are made before a terminal sees them.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -15,8 +15,20 @@ pub fn counted<T: Display + PartialEq + From<u8>>(count: T, noun: &str) -> Strin
 
 /// Where there is a mount of hushfs, if not where it was looked for.
 pub fn one_is_at(places: &[PathBuf]) -> String {
-    let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+    // Whoever may mount gives the place its name.
+    let places: Vec<_> = places.iter().map(|place| escaped(&place.display().to_string())).collect();
     format!("one is at {}", places.join(" and "))
+}
+
+/// One line of text that is not ours: names come from providers, answers from whatever is behind a mount, and both may
+/// hold what a terminal would obey.
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// The same of a text that has lines.
+pub fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -34,5 +46,13 @@ mod tests {
     fn every_place_is_named() {
         assert_eq!(one_is_at(&["/a".into()]), "one is at /a");
         assert_eq!(one_is_at(&["/a".into(), "/b".into()]), "one is at /a and /b");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left_and_lines_only_where_there_may_be_some() {
+        let evil = "a\u{1b}[2J\r\u{9b}b\nc";
+        assert_eq!(escaped(evil), "a\\u{1b}[2J\\r\\u{9b}b\\nc");
+        assert_eq!(escaped_lines(evil), "a\\u{1b}[2J\\r\\u{9b}b\nc");
+        assert_eq!(one_is_at(&["/a\u{7}".into()]), "one is at /a\\u{7}");
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::configuration::{failure, warn};
 use super::output::print;
 use super::status::escaped;
+use super::undumpable::hide;
 use super::{Failure, Status};
 use crate::config::{Config, Entry, Report, Source, load};
 use crate::doctor::online::{self, Answer, Finding, NOT_ASKED};
@@ -77,6 +78,8 @@ fn print_json(ok: bool, scopes: Vec<&str>, report: &Report, online: Option<Vec<F
 }
 
 fn ask(config: &Config) -> Result<Vec<Finding>, Failure> {
+    // Of each provider it reads a value.
+    hide()?;
     let os = |error: std::io::Error| Failure::new(Status::Os, format!("the runtime cannot be started: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(os)?;
     let found = runtime.block_on(online::ask(config));

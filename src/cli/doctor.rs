@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::status::escaped;
+use super::undumpable::hide;
 use super::{Failure, Status, print};
 use crate::config::{Config, Source};
 use crate::doctor::{Finding, Verdict, of_host, of_providers};
@@ -52,6 +53,8 @@ impl Doctor {
 }
 
 fn ask(config: &Config) -> Result<Vec<Finding>, Failure> {
+    // Of each provider it reads a value.
+    hide()?;
     let os = |error: std::io::Error| Failure::new(Status::Os, format!("the runtime cannot be started: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(os)?;
     let findings = runtime.block_on(of_providers(config));

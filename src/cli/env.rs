@@ -54,8 +54,10 @@ impl Env {
                 text
             }
             Format::Sh | Format::Docker => {
-                let variables::Variables { all, left_out } = variables::of_secret(&mountpoint, &self.secret)?;
-                for (key, why) in left_out {
+                let mut unread = variables::Unread::default();
+                unread.add_secret(&mountpoint, &self.secret)?;
+                let variables::Variables { all, left_out } = unread.read()?;
+                for variables::LeftOut { key, why, .. } in left_out {
                     // Nobody is left to tell if this cannot be printed.
                     let _ = writeln!(io::stderr(), "hushfs: the key {key} is left out: {why}");
                 }

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use super::variables::{self, Variable};
+use super::variables::{self, LeftOut, Unread, Variable, Variables};
 use super::{Failure, Status};
 use crate::config::Source;
 
@@ -37,29 +37,26 @@ const NOT_EXECUTABLE: u8 = 126;
 impl Exec {
     pub fn run(self, source: &Source) -> Result<ExitCode, Failure> {
         let mountpoint = variables::mountpoint(self.mountpoint, source)?;
-        let mut environment: BTreeMap<String, Variable> = BTreeMap::new();
+        let mut unread = Unread::default();
         for secret in &self.secrets {
-            let found = match variables::pair(secret) {
-                Some((name, file)) => vec![variables::of_file(&mountpoint, &name, &file)?],
-                None => {
-                    let variables::Variables { all, left_out } = variables::of_secret(&mountpoint, secret)?;
-                    for (key, why) in left_out {
-                        // Nobody is left to tell if this cannot be printed.
-                        let _ =
-                            writeln!(io::stderr(), "hushfs: the key {key} of {} is left out: {why}", secret.display());
-                    }
-                    all
-                }
-            };
-            for variable in found {
-                if let Some(earlier) = environment.get(&variable.name) {
-                    let Variable { name, file, .. } = &variable;
-                    let text =
-                        format!("{name} is given twice: by {} and by {}", earlier.file.display(), file.display());
-                    return Err(Failure::new(Status::Usage, text));
-                }
-                environment.insert(variable.name.clone(), variable);
+            match variables::pair(secret) {
+                Some((name, file)) => unread.add_file(&mountpoint, &name, &file)?,
+                None => unread.add_secret(&mountpoint, secret)?,
             }
+        }
+        let Variables { all, left_out } = unread.read()?;
+        for LeftOut { key, secret, why } in left_out {
+            // Nobody is left to tell if this cannot be printed.
+            let _ = writeln!(io::stderr(), "hushfs: the key {key} of {} is left out: {why}", secret.display());
+        }
+        let mut environment: BTreeMap<String, Variable> = BTreeMap::new();
+        for variable in all {
+            if let Some(earlier) = environment.get(&variable.name) {
+                let Variable { name, file, .. } = &variable;
+                let text = format!("{name} is given twice: by {} and by {}", earlier.file.display(), file.display());
+                return Err(Failure::new(Status::Usage, text));
+            }
+            environment.insert(variable.name.clone(), variable);
         }
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::new(Status::Usage, "there is no command"));

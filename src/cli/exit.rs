@@ -72,7 +72,9 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let status = match &error {
-            ClientError::NotMounted(..) | ClientError::Dead(_) | ClientError::Broken(..) => Status::Unavailable,
+            ClientError::NotMounted(..) | ClientError::Dead(_) | ClientError::Unheard(_) | ClientError::Broken(..) => {
+                Status::Unavailable
+            }
             ClientError::Refused(_) => Status::NoPermission,
             ClientError::NoSuch(_) => Status::NoInput,
         };

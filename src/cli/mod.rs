@@ -19,6 +19,7 @@ mod reload;
 mod status;
 #[cfg(feature = "local")]
 mod store;
+mod undumpable;
 mod unmount;
 mod variables;
 mod why;

@@ -57,7 +57,7 @@ fn for_people(report: &ReadersReport) -> String {
         let _ = writeln!(text, "{}", escaped(&secret.path));
         for version in &secret.versions {
             let current = match (version.is_current, &secret.fetched) {
-                (true, Some(fetched)) => format!(" (current, fetched at {fetched})"),
+                (true, Some(fetched)) => format!(" (current, fetched at {})", escaped(fetched)),
                 (true, None) => " (current)".to_owned(),
                 (false, _) => String::new(),
             };
@@ -71,10 +71,10 @@ fn for_people(report: &ReadersReport) -> String {
         }
         for version in secret.versions.iter().filter(|version| !version.is_current) {
             let may = if version.may_be_revoked { "may be revoked" } else { "may not be revoked" };
-            let _ = writeln!(text, "  version {} {may}: {}", escaped(&version.version), version.why);
+            let _ = writeln!(text, "  version {} {may}: {}", escaped(&version.version), escaped(&version.why));
         }
     }
-    let (nothing, since) = (report.secrets.is_empty(), &report.since);
+    let (nothing, since) = (report.secrets.is_empty(), escaped(&report.since));
     let _ = match (nothing, report.had_predecessor) {
         (true, false) => writeln!(text, "nobody has read anything of it since {since}"),
         (false, false) => writeln!(text, "reads are known since {since}"),
@@ -102,7 +102,8 @@ fn for_people(report: &ReadersReport) -> String {
 }
 
 fn about(reader: &Reader) -> String {
-    let at = reader.at.as_ref().map_or_else(|| "at a time that is not known".to_owned(), |at| format!("at {at}"));
+    let at =
+        reader.at.as_ref().map_or_else(|| "at a time that is not known".to_owned(), |at| format!("at {}", escaped(at)));
     let uid = reader.uid.map_or_else(|| "not known".to_owned(), |uid| uid.to_string());
     let mut parts = vec![format!("{at} by pid {}, uid {uid}", reader.pid)];
     let known = [("", &reader.exe), ("unit ", &reader.unit), ("container ", &reader.container)];

@@ -73,7 +73,8 @@ fn status(values: &[RefreshedValue]) -> ExitCode {
 fn for_people(values: &[RefreshedValue], unknown: Option<&RefreshError>) -> String {
     if let Some(RefreshError { kind, detail }) = unknown {
         return format!(
-            "nothing of it was in memory, and whether it is there is not known: {kind}: {}\n",
+            "nothing of it was in memory, and whether it is there is not known: {}: {}\n",
+            escaped(kind),
             escaped(detail)
         );
     }
@@ -105,8 +106,8 @@ fn line(value: &RefreshedValue) -> String {
     let user = value.user.map_or_else(String::new, |uid| format!(" for uid {uid}"));
     let identity = value.identity.as_ref().map_or_else(String::new, |name| format!(" as {}{user}", escaped(name)));
     let before = escaped(&value.before);
-    let why =
-        value.error.as_ref().map_or_else(String::new, |error| format!("{}: {}", error.kind, escaped(&error.detail)));
+    let told = |error: &RefreshError| format!("{}: {}", escaped(&error.kind), escaped(&error.detail));
+    let why = value.error.as_ref().map_or_else(String::new, told);
     let what = match value.outcome {
         Outcome::Changed => format!("{before} -> {}", escaped(value.after.as_deref().unwrap_or("?"))),
         Outcome::Unchanged => before,

@@ -9,7 +9,7 @@ use super::status::escaped;
 use super::{Failure, Status as Exit, print};
 use crate::config::{Source, load};
 use crate::control::{self, ClientError, ReloadChanges, ReloadOutcome, Reloaded, Request, Response, TableChanges};
-use crate::words::one_is_at;
+use crate::words::{escaped_lines, one_is_at};
 
 /// Have the daemon apply its configuration anew
 ///
@@ -57,7 +57,8 @@ impl Reload {
             None => {
                 if !reloaded.report.is_empty() {
                     // Nobody is left to tell if this cannot be printed.
-                    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n\n", reloaded.report));
+                    let _ =
+                        std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n\n", report_of(&reloaded)));
                 }
                 print(for_people(&reloaded.changes).as_bytes())?;
                 Ok(ExitCode::SUCCESS)
@@ -85,7 +86,12 @@ fn maybe_mounted_elsewhere(error: ClientError) -> Failure {
 fn refused(reloaded: &Reloaded) -> String {
     let why = reloaded.message.as_deref().unwrap_or("the daemon does not say why");
     let text = format!("nothing is reloaded, everything stays as it was: {}", escaped(why));
-    if reloaded.report.is_empty() { text } else { format!("{text}\n\n{}", reloaded.report) }
+    if reloaded.report.is_empty() { text } else { format!("{text}\n\n{}", report_of(reloaded)) }
+}
+
+/// It shows lines of files.
+fn report_of(reloaded: &Reloaded) -> String {
+    escaped_lines(&reloaded.report)
 }
 
 fn for_people(changes: &ReloadChanges) -> String {

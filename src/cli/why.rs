@@ -66,7 +66,7 @@ fn for_people(explanation: &Explanation) -> String {
     let caller = &explanation.caller;
     let who = caller.user.as_deref().map_or_else(|| format!("uid {}", caller.uid), escaped);
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{word}: {who} {may} {} {}", explanation.action, escaped(&explanation.path));
+    let _ = writeln!(text, "{word}: {who} {may} {} {}", escaped(&explanation.action), escaped(&explanation.path));
     let _ = writeln!(text, "caller: {}", about(caller));
     text.push('\n');
     for step in &explanation.steps {

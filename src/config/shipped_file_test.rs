@@ -22,6 +22,8 @@ fn uncommented() -> String {
 fn load_from(directory: &Path, text: &str) -> Result<Loaded, Report> {
     let file = directory.join("hushfs.toml");
     write(&file, text).unwrap();
+    // Whatever the umask is.
+    set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
     load(&Source::File(file))
 }
 

@@ -9,16 +9,22 @@ use std::time::Duration;
 
 use super::protocol::{Request, Response};
 use crate::fs::located::mounts;
-use crate::words::one_is_at;
+use crate::words::{escaped, one_is_at};
 
 /// The longest that a command waits for the daemon, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for very many values that are to be fetched anew, and for requests that a reload waits for.
 const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+/// The longest answer that is read, in bytes: what is behind a mount may be anything, and speak without an end. The longest of
+/// ours is `readers` of all that is remembered, 10,000 secrets with 8 versions each, of half a kilobyte.
+const LONGEST_ANSWER: u64 = 64 << 20;
 /// The attribute of the mount's root that names the socket; see `fs::xattr`.
 const ATTRIBUTE: &str = "user.hushfs.control";
 
 const ONLY_OURS: &str = "only root and the user who runs it may ask";
+/// What the kernel does to root, too.
+const NOT_EVEN_ROOT: &str = "it is another user's, without allow_other the kernel shows its mount to nobody else, and only that \
+                             shows where to ask; ask as that user, such as with: sudo -u";
 
 /// Why the daemon could not be asked.
 #[derive(Debug)]
@@ -31,31 +37,45 @@ pub enum ClientError {
     Refused(String),
     /// What was asked about is not there.
     NoSuch(String),
+    /// There is no socket to ask it through.
+    Unheard(PathBuf),
     /// It does not answer, or not as it should.
     Broken(PathBuf, io::Error),
 }
 
+/// Nothing of it is obeyed by a terminal: what a daemon says, and what is wrong with what it says, may be anything.
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotMounted(at, others) if others.is_empty() => {
-                write!(f, "no hushfs is mounted at {}; start one with: hushfs mount", at.display())
+                write!(f, "no hushfs is mounted at {}; start one with: hushfs mount", shown(at))
             }
             Self::NotMounted(at, others) => {
-                let (at, elsewhere) = (at.display(), one_is_at(others));
+                let (at, elsewhere) = (shown(at), one_is_at(others));
                 write!(f, "no hushfs is mounted at {at}, but {elsewhere}; ask that one with: --mountpoint")
             }
             Self::Dead(at) => {
-                write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", at.display())
+                write!(f, "the daemon behind {0} has died; clear the mount with: hushfs unmount {0}", shown(at))
             }
-            Self::Refused(why) => write!(f, "the daemon refuses: {why}"),
-            Self::NoSuch(why) => f.write_str(why),
-            Self::Broken(at, error) => write!(f, "the daemon behind {} does not answer: {error}", at.display()),
+            Self::Refused(why) => write!(f, "the daemon refuses: {}", escaped(why)),
+            Self::NoSuch(why) => f.write_str(&escaped(why)),
+            Self::Unheard(at) => write!(
+                f,
+                "the daemon behind {} has no control socket, and its log says why; mend that, and start it anew",
+                shown(at)
+            ),
+            Self::Broken(at, error) => {
+                write!(f, "the daemon behind {} does not answer: {}", shown(at), escaped(&error.to_string()))
+            }
         }
     }
 }
 
 impl std::error::Error for ClientError {}
+
+fn shown(path: &Path) -> String {
+    escaped(&path.display().to_string())
+}
 
 /// Asks the daemon of the mount at `mountpoint`.
 pub fn ask(mountpoint: &Path, request: &Request) -> Result<Response, ClientError> {
@@ -73,6 +93,7 @@ pub fn ask(mountpoint: &Path, request: &Request) -> Result<Response, ClientError
 fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
     let mut path = [0_u8; 4096];
     match rustix::fs::getxattr(mountpoint, ATTRIBUTE, &mut path) {
+        Ok(0) => Err(ClientError::Unheard(mountpoint.to_owned())),
         Ok(length) => Ok(PathBuf::from(std::ffi::OsStr::from_bytes(&path[..length.min(path.len())]))),
         Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP | rustix::io::Errno::NOENT) => {
             Err(ClientError::NotMounted(mountpoint.to_owned(), mounts().unwrap_or_default()))
@@ -80,7 +101,10 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
         Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED) => {
             Err(ClientError::Dead(mountpoint.to_owned()))
         }
-        Err(rustix::io::Errno::ACCESS) => Err(ClientError::Refused(ONLY_OURS.into())),
+        Err(rustix::io::Errno::ACCESS) => {
+            let is_root = rustix::process::geteuid().is_root();
+            Err(ClientError::Refused(if is_root { NOT_EVEN_ROOT } else { ONLY_OURS }.into()))
+        }
         Err(errno) => Err(ClientError::Broken(mountpoint.to_owned(), errno.into())),
     }
 }
@@ -103,7 +127,11 @@ fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
         said => said,
     };
     let mut answer = Vec::new();
-    let heard = stream.read_to_end(&mut answer);
+    let heard = stream.take(LONGEST_ANSWER + 1).read_to_end(&mut answer);
+    if answer.len() as u64 > LONGEST_ANSWER {
+        let why = format!("its answer is longer than {LONGEST_ANSWER} bytes; is that a mount of yours?");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
     // Who is sent away is told why and not listened to: that breaks what is said, or what is heard after the answer.
     serde_json::from_slice(&answer).or_else(|error| {
         said.and(heard)?;

@@ -22,3 +22,4 @@ mod sandbox;
 mod support;
 mod values;
 mod vault;
+mod writers;

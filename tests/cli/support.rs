@@ -28,7 +28,12 @@ impl Fixture {
     /// Writes a file of mode 0600; `[dir]` in the text stands for the directory.
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> &Self {
         let path = self.path().join(name);
-        fs::create_dir_all(path.parent().expect("below the directory")).expect("directories are made");
+        let folder = path.parent().expect("below the directory");
+        if folder != self.path() {
+            fs::create_dir_all(folder).expect("directories are made");
+            // Whatever the umask is: of one that others may write it would be said.
+            fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("a mode is set");
+        }
         let text = match std::str::from_utf8(text.as_ref()) {
             Ok(text) => text.replace("[dir]", &self.path().display().to_string()).into_bytes(),
             Err(_) => text.as_ref().to_vec(),

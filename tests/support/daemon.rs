@@ -66,6 +66,8 @@ impl Place {
     pub fn configure_exactly(&self, rest: &str) -> PathBuf {
         let file = self.path().join("hushfs.toml");
         std::fs::write(&file, format!("mountpoint = {:?}\n{rest}", self.mnt())).expect("the configuration");
+        // Whatever the umask is: of one that others may write it would be said.
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("permissions");
         file
     }
 

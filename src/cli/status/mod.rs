@@ -13,7 +13,7 @@ use super::{Failure, Status as Exit, configuration, print};
 use crate::config::Source;
 use crate::control::{self, ClientError, Request, Response, Status};
 
-pub(super) use text::escaped;
+pub(super) use crate::words::escaped;
 
 /// The longest time between two looks, in seconds: a day.
 const LONGEST: f64 = 86_400.0;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::rates::{Before, hit_rate};
 use crate::control::{AgeStatus, ScopeStatus, Status};
-use crate::words::counted;
+use crate::words::{counted, escaped};
 
 /// A count of a scope, and what it counts.
 type Count = (fn(&ScopeStatus) -> u64, &'static str);
@@ -29,7 +29,10 @@ pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     let _ = writeln!(
         text,
         "hushfs {} at {}, pid {}, since {}",
-        status.version, status.mountpoint, status.pid, status.started
+        escaped(&status.version),
+        escaped(&status.mountpoint),
+        status.pid,
+        escaped(&status.started)
     );
     let _ = writeln!(
         text,
@@ -47,12 +50,13 @@ pub fn for_people(status: &Status, before: Option<&Before<'_>>) -> String {
     }
     for layer in &status.sandbox {
         let detail = if layer.detail.is_empty() { String::new() } else { format!(" ({})", escaped(&layer.detail)) };
-        let _ = writeln!(text, "sandbox: {} {}{detail}", layer.name, layer.state.as_str());
+        let _ = writeln!(text, "sandbox: {} {}{detail}", escaped(&layer.name), layer.state.as_str());
     }
     for sink in &status.audit.sinks {
-        let _ = writeln!(text, "audit to {}: {} written, {} lost", sink.sink, sink.written, sink.lost);
+        let name = escaped(&sink.sink);
+        let _ = writeln!(text, "audit to {name}: {} written, {} lost", sink.written, sink.lost);
         if let Some(why) = &sink.failing {
-            let _ = writeln!(text, "WARNING: audit records cannot be written to {}: {}", sink.sink, escaped(why));
+            let _ = writeln!(text, "WARNING: audit records cannot be written to {name}: {}", escaped(why));
         }
     }
     if status.audit.overflow > 0 {
@@ -72,7 +76,7 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
         (Some(before), Some(then)) => before.growth(count(then), count(scope)),
         _ => String::new(),
     };
-    let answered = scope.last_answer.as_deref().unwrap_or("never");
+    let answered = escaped(scope.last_answer.as_deref().unwrap_or("never"));
     let user = scope.user.map_or_else(String::new, |uid| format!(" for uid {uid}"));
     let identity = scope.identity.as_ref().map_or_else(String::new, |name| format!(" as {}{user}", escaped(name)));
     let health = match scope.up {
@@ -80,7 +84,8 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
         Some(false) => "DOWN, ",
         None => "",
     };
-    let _ = writeln!(text, "{} ({}){identity}: {health}last answer {answered}", scope.name, scope.provider);
+    let (name, provider) = (escaped(&scope.name), escaped(&scope.provider));
+    let _ = writeln!(text, "{name} ({provider}){identity}: {health}last answer {answered}");
     // Each count with how it has grown.
     let row = |counts: &[Count]| -> Vec<String> {
         let shown = |(count, what): &Count| format!("{} {what}{}", count(scope), grown(*count));
@@ -101,12 +106,13 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
     if let (Some(limit), Some(left)) = (&budget.limit, budget.left) {
         let _ = writeln!(
             text,
-            "  call budget: {limit}, {left} left at present; {} not made",
+            "  call budget: {}, {left} left at present; {} not made",
+            escaped(limit),
             counted(budget.refused, "call")
         );
     }
     if let Some(until) = &budget.throttled_until {
-        let _ = writeln!(text, "  WARNING: throttled by the provider, no call before {until}");
+        let _ = writeln!(text, "  WARNING: throttled by the provider, no call before {}", escaped(until));
     } else if budget.recovering {
         let _ = writeln!(text, "  throttled by the provider a moment ago: calls start again a few at a time");
     }
@@ -118,14 +124,10 @@ fn describe(text: &mut String, scope: &ScopeStatus, before: Option<&Before<'_>>)
     let values = counted(scope.values, "value");
     let _ = writeln!(text, "  secrets: {listed}, {values} in memory{ages}");
     if let Some(error) = &scope.last_error {
-        let _ = writeln!(text, "  last error at {} ({}): {}", error.at, error.kind, escaped(&error.detail));
+        let (at, kind, detail) = (escaped(&error.at), escaped(&error.kind), escaped(&error.detail));
+        let _ = writeln!(text, "  last error at {at} ({kind}): {detail}");
     }
     for left_out in &scope.left_out {
         let _ = writeln!(text, "  not shown: {}: {}", escaped(&left_out.name), escaped(&left_out.why));
     }
-}
-
-/// Names come from providers and may hold what a terminal would obey.
-pub fn escaped(name: &str) -> String {
-    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

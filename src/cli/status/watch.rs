@@ -78,9 +78,12 @@ async fn watch(mountpoint: &Path, interval: Duration, as_json: bool) -> Result<(
             Ok(Ok(Ok(None))) => return Err(another_question()),
             // That stays so.
             Ok(Ok(Err(error @ (ClientError::Refused(_) | ClientError::NoSuch(_))))) => return Err(error.into()),
-            Ok(Ok(Err(error @ (ClientError::NotMounted(..) | ClientError::Dead(_) | ClientError::Broken(..))))) => {
-                error.to_string()
-            }
+            Ok(Ok(Err(
+                error @ (ClientError::NotMounted(..)
+                | ClientError::Dead(_)
+                | ClientError::Unheard(_)
+                | ClientError::Broken(..)),
+            ))) => error.to_string(),
             Ok(Err(_)) => "the question was broken off".to_owned(),
             Err(_) => {
                 question = Some(asked);
