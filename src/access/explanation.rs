@@ -66,6 +66,8 @@ pub enum Stage {
     Provider,
     /// What the kernel goes by, before hushfs is asked.
     Bits,
+    /// Can it be recorded, where it must be?
+    Audit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +89,7 @@ impl Stage {
             Self::Iam => "iam",
             Self::Provider => "provider",
             Self::Bits => "bits",
+            Self::Audit => "audit",
         }
     }
 }

@@ -147,6 +147,11 @@ impl Operations {
         self.recorder.log()
     }
 
+    /// What is open.
+    pub(super) fn handles(&self) -> &Arc<Handles> {
+        &self.handles
+    }
+
     /// How many files and directories are open.
     pub fn open_handles(&self) -> usize {
         self.handles.count()
@@ -224,7 +229,7 @@ impl Operations {
             match &entries {
                 Ok((reason, ..)) => {
                     let version = question.version.clone();
-                    let granted = Granted { why: reason.words(), version, cache: None };
+                    let granted = Granted { why: reason.words(), version, cache: None, age: None };
                     self.recorder.granted(&asked, question, granted, deadline).await?;
                 }
                 Err(refusal) => self.recorder.refused(&asked, question, refusal, deadline).await,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -42,6 +42,8 @@ pub struct Granted {
     pub why: String,
     pub version: Option<String>,
     pub cache: Option<Cache>,
+    /// Of a value.
+    pub age: Option<Duration>,
 }
 
 impl Recorder {
@@ -71,10 +73,11 @@ impl Recorder {
         granted: Granted,
         deadline: Instant,
     ) -> Result<(), Refusal> {
-        let Granted { why, version, cache } = granted;
+        let Granted { why, version, cache, age } = granted;
         let mut record = asked.record(question, Outcome::Allow, why);
         record.version = version;
         record.cache = cache;
+        record.age = age.as_ref().map(Duration::as_secs);
         self.log.write(record, deadline).await.map_err(|error| {
             tracing::warn!(uid = asked.evidence.caller().uid, pid = asked.evidence.caller().pid, "refused: {error}");
             Refusal::NotRecorded
@@ -108,7 +111,7 @@ impl Asked {
     }
 
     /// Since the request was there.
-    pub fn elapsed(&self) -> std::time::Duration {
+    pub fn elapsed(&self) -> Duration {
         self.since.elapsed()
     }
 
@@ -126,6 +129,7 @@ impl Asked {
             errno: None,
             version,
             cache: None,
+            age: None,
             identity: self.identity.get().cloned(),
             uid,
             gid,

@@ -1,7 +1,9 @@
 //! The audit log of a mount: a line per decision, before the bytes, and never a value.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -26,6 +28,7 @@ fn a_read_is_one_line_that_says_who_read_what() {
     let place = Place::new();
     let (store, audit) = (store(&place), AuditFile::new(&place, "audit.log"));
     let _daemon = place.mount(&(audit.section("required = true") + &store.scope("prod")));
+    let since = Instant::now();
     assert_eq!(audit.text(), "", "nobody has asked for anything");
     let file = place.mnt().join("prod/db/KEY");
     let cat = Command::new("cat").arg(&file).stdout(Stdio::piped()).spawn().unwrap();
@@ -41,6 +44,8 @@ fn a_read_is_one_line_that_says_who_read_what() {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(line[name], *value, "{name}");
     }
+    let is_new = line["age"].as_u64().is_some_and(|age| age <= since.elapsed().as_secs());
+    assert!(is_new, "it was fetched just now: {line}");
     let reason = line["reason"].as_str().unwrap();
     assert!(["the user who runs hushfs", "root, and root = \"allow\""].contains(&reason), "{reason}");
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
@@ -80,8 +85,8 @@ fn listing_is_a_decision_and_looking_is_none() {
     for (directory, path) in [("", "."), ("prod", "prod"), ("prod/db", "prod/db")] {
         assert!(fs::read_dir(mnt.join(directory)).unwrap().count() > 0);
         let line = audit.lines().pop().unwrap();
-        let said = fields(&line, &["path", "action", "decision", "cache"]);
-        assert_eq!(said, [json!(path), json!("list"), json!("allow"), Value::Null]);
+        let said = fields(&line, &["path", "action", "decision", "cache", "age"]);
+        assert_eq!(said, [json!(path), json!("list"), json!("allow"), Value::Null, Value::Null]);
     }
     assert_eq!(audit.lines().len(), 3);
 }
@@ -129,6 +134,38 @@ fn a_required_record_that_cannot_be_written_refuses_the_read() {
     let said = String::from_utf8(place.run(&["status"]).stdout).unwrap();
     assert!(said.contains("WARNING: audit records cannot be written to file: No space left"), "{said}");
     assert!(place.log().contains("the audit record is required and could not be written"), "{}", place.log());
+}
+
+#[test]
+fn why_says_no_while_a_required_record_cannot_be_written_and_yes_once_it_can() {
+    let place = Place::new();
+    let (store, log) = (store(&place), AuditFile::new(&place, "audit.log"));
+    let _daemon = place.mount(&(log.section("required = true") + &store.scope("prod")));
+    let key = place.mnt().join("prod/db/KEY");
+    let why = |path: &str| {
+        let said = place.run(&["why", "--json", place.mnt().join(path).to_str().unwrap()]);
+        let explanation: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let steps = explanation["steps"].as_array().unwrap();
+        let audit = steps.iter().find(|step| step["stage"] == "audit").map(|step| step["text"].to_string());
+        (said.status.code(), audit, explanation["change"].to_string())
+    };
+    assert_eq!(fs::read_to_string(&key).unwrap(), VALUE);
+    assert_eq!((why("prod/db/KEY").0, why("prod/db/KEY").1), (Some(0), None));
+    // A symbolic link is not written to.
+    fs::remove_file(&log.path).unwrap();
+    symlink("/dev/null", &log.path).unwrap();
+    eventually("the read is refused", || (errno_of_reading(&key) == Some(libc::EIO)).then_some(()));
+    for path in ["prod/db/KEY", "prod/db", ""] {
+        let (status, audit, change) = why(path);
+        let audit = audit.unwrap_or_else(|| panic!("no such step of {path:?}"));
+        assert!(status == Some(1) && audit.contains("file: ") && audit.contains("EIO"), "{path:?}: {audit}");
+        assert!(change.contains("have the audit log be written again"), "{path:?}: {change}");
+    }
+    assert_eq!(why("prod/db/@current").0, Some(0), "where it points to is told without a record");
+    assert_eq!(errno_of_reading(&key), Some(libc::EIO));
+    fs::remove_file(&log.path).unwrap();
+    eventually("it is tried again by itself", || (why("prod/db/KEY").0 == Some(0)).then_some(()));
+    assert_eq!(fs::read_to_string(&key).unwrap(), VALUE);
 }
 
 #[test]
@@ -192,6 +229,7 @@ mod with_a_cloud {
         cloud.create("gone", br#"{"KEY":"second"}"#);
         let scope = cloud.scope("prod", "ttl = \"1s\"\nlist_ttl = \"1s\"\nnegative_ttl = \"200ms\"");
         let _daemon = cloud.mount(&place, &(audit.section("required = true") + &scope));
+        let since = Instant::now();
         let (db, key) = (place.mnt().join("prod/db"), place.mnt().join("prod/db/KEY"));
         fs::read(&key).unwrap();
         let first = xattr(&key, "user.hushfs.version").unwrap();
@@ -202,16 +240,23 @@ mod with_a_cloud {
         assert_eq!(fields(&line, &["action", "version"]), [json!("read-previous"), json!(first)]);
 
         cloud.proxy.set("*", Fault::error(503, "ServiceUnavailable"));
-        eventually("it is stale", || {
+        let line = eventually("it is stale", || {
             assert_eq!(fs::read(&key).unwrap(), b"newer");
-            (audit.lines().pop().unwrap()["cache"] == "stale").then_some(())
+            audit.lines().pop().filter(|line| line["cache"] == "stale")
         });
+        assert!(line["age"].as_u64() >= Some(1), "older than its ttl: {line}");
+        let older = eventually("it grows older", || {
+            assert_eq!(fs::read(&key).unwrap(), b"newer");
+            audit.lines().pop().filter(|line| line["age"].as_u64() >= Some(3))
+        });
+        assert!(older["cache"] == "stale" && older["age"].as_u64() <= Some(since.elapsed().as_secs()), "{older}");
 
         cloud.proxy.set("*", Fault::error(400, "AccessDeniedException"));
         assert_eq!(errno_of_reading(&place.mnt().join("prod/gone/KEY")), Some(libc::EACCES));
         let line = audit.lines().pop().unwrap();
-        let said = fields(&line, &["action", "decision", "reason", "errno", "cache"]);
-        assert_eq!(said, [json!("list"), json!("deny"), json!("provider: denied"), json!("EACCES"), Value::Null]);
+        let said = fields(&line, &["action", "decision", "reason", "errno"]);
+        assert_eq!(said, [json!("list"), json!("deny"), json!("provider: denied"), json!("EACCES")]);
+        assert_eq!(fields(&line, &["cache", "age"]), [Value::Null, Value::Null]);
         assert!(line["path"].as_str().unwrap().starts_with("prod/gone"), "{line}");
     }
 
@@ -240,8 +285,8 @@ mod with_a_cloud {
                 let is_told = errno_of_reading(&path) == Some(errno);
                 audit.lines().pop().filter(|line| is_told && line["reason"] == reason)
             });
-            let said = fields(&line, &["decision", "errno", "version"]);
-            assert_eq!(said, [json!("error"), json!(told), Value::Null], "{line}");
+            let said = fields(&line, &["decision", "errno", "version", "age"]);
+            assert_eq!(said, [json!("error"), json!(told), Value::Null, Value::Null], "{line}");
             assert!(line["path"].as_str().unwrap().starts_with(&format!("prod/{secret}")), "{line}");
         }
     }

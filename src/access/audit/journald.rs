@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(get("SYSLOG_IDENTIFIER"), "hushfs");
         let message: serde_json::Value = serde_json::from_str(&get("MESSAGE")).unwrap();
         assert_eq!(message["path"], "prod/db/PASSWORD");
+        assert_eq!(message["age"], 42);
     }
 
     #[test]

@@ -177,6 +177,15 @@ impl AuditLog {
         self.health.iter().map(|health| health.report()).collect()
     }
 
+    /// Why whoever asks is refused at present: the sinks that take no records, where records are required.
+    pub fn hindrances(&self) -> Vec<String> {
+        if !self.required {
+            return Vec::new();
+        }
+        let why = |SinkReport { sink, failing, .. }| Some(format!("{sink}: {}", failing?));
+        self.sinks().into_iter().filter_map(why).collect()
+    }
+
     /// Records that found the queue full and have not been counted by the sinks yet.
     pub fn overflow(&self) -> u64 {
         self.shared.overflow.load(Relaxed)

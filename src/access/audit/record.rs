@@ -27,6 +27,8 @@ pub struct Record {
     pub errno: Option<&'static str>,
     pub version: Option<String>,
     pub cache: Option<Cache>,
+    /// Of the value, when it was given: whole seconds since it was fetched. None where none was given.
+    pub age: Option<u64>,
     /// The identity that the provider was, or would have been, asked with.
     pub identity: Option<String>,
     pub uid: u32,
@@ -101,6 +103,7 @@ impl Record {
             outcome: Outcome::Deny,
             reason: format!("audit.required: {why}"),
             errno: Some("EIO"),
+            age: None,
             ..self.clone()
         }
     }

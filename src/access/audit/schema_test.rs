@@ -89,11 +89,12 @@ fn every_record_holds_to_the_schema() {
         }
     }
     let bare = decision(|record| {
-        (record.version, record.tgid, record.exe, record.unit) = (None, None, None, None);
+        (record.version, record.age, record.tgid, record.exe, record.unit) = (None, None, None, None, None);
         (record.errno, record.identity, record.container) = (Some("EACCES"), Some("airflow".into()), Some("a".into()));
         (record.uid, record.gid, record.pid, record.latency_us) = (u32::MAX, u32::MAX, 0, u64::MAX);
     });
     assert_eq!(holds(&bare), Ok(()));
+    assert_eq!(holds(&decision(|record| record.age = Some(u64::MAX))), Ok(()));
     let time = SystemTime::now();
     let lost = Lost { time, sink: "file", count: 3, since: time, reason: "No space left on device".to_owned() };
     assert_eq!(holds(&Event::Lost(lost)), Ok(()));
@@ -118,6 +119,8 @@ fn the_checker_can_say_no() {
         ("time", "yesterday".into()),
         ("uid", (-1).into()),
         ("cache", "cold".into()),
+        ("age", (-1).into()),
+        ("age", "42".into()),
         ("exe", 5.into()),
         ("value", "hunter2".into()),
     ] {

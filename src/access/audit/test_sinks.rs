@@ -18,6 +18,7 @@ pub fn record(path: &str) -> Record {
         errno: None,
         version: Some("v1".to_owned()),
         cache: Some(Cache::Hit),
+        age: Some(42),
         identity: None,
         uid: 1000,
         gid: 1000,

@@ -123,8 +123,8 @@ impl Operations {
         if let Some(source) = source {
             source.read(served, asked.elapsed());
         }
-        let version = Some(document.version.clone());
-        Ok((Granted { why: reason.words(), version, cache: Some(cache) }, content))
+        let (version, age) = (Some(document.version.clone()), Some(self.namespace.memory().age(&document.good)));
+        Ok((Granted { why: reason.words(), version, cache: Some(cache), age }, content))
     }
 
     /// A version that is not known to be the current one counts as one before.

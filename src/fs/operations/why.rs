@@ -7,6 +7,7 @@ mod bits;
 mod grants;
 mod names;
 mod provider;
+mod recording;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -70,6 +71,7 @@ impl Operations {
             inquiry.provider(granted, stopped).await;
             inquiry.bits();
         }
+        inquiry.recording();
         let caller = inquiry.caller();
         let path = crate::access::audit::text(std::ffi::OsStr::new(&join(names)));
         let Inquiry { steps, change, .. } = inquiry;
