@@ -331,12 +331,16 @@ impl Terminal {
 
     /// Types a line once `prompt` is there and, if told so, the terminal has stopped to show what is typed.
     fn answer(&mut self, prompt: &str, hidden: bool, line: &str) {
+        self.wait_for(prompt, hidden);
+        self.master.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn wait_for(&mut self, prompt: &str, hidden: bool) {
         while self.child.try_wait().unwrap().is_none() {
             // First the prompt: what the terminal does before it is there says nothing of what it does then.
             let is_asked = self.shown.lock().unwrap().contains(prompt);
             let echo = rustix::termios::tcgetattr(&self.master).unwrap().local_modes.contains(LocalModes::ECHO);
             if is_asked && echo != hidden {
-                self.master.write_all(format!("{line}\n").as_bytes()).unwrap();
                 return;
             }
             std::thread::yield_now();
@@ -366,6 +370,98 @@ fn a_value_is_typed_twice_on_a_terminal_and_never_shown() {
     assert!(f.files().is_empty());
     assert_eq!(typed("hunter2"), Some(0));
     assert_eq!(f.ok(&["get", "typed"], b""), b"hunter2");
+}
+
+/// The command below a shell that says on the terminal how it ended and what the terminal does then. The shell's own end
+/// would have the kernel put the terminal in order.
+fn below_a_shell(command: &Command, options: &str, and_then: &str) -> Command {
+    let script = format!("trap : INT TERM HUP QUIT; \"$@\"; echo \"status $?\"; stty -a; {and_then}");
+    let mut shell = Command::new("sh");
+    shell.arg(options).arg(script).arg("sh").arg(command.get_program()).args(command.get_args());
+    with_parent(&mut shell);
+    shell
+}
+
+/// The words of `stty -a`.
+fn shows_what_is_typed(shown: &str) -> bool {
+    let mut words = shown.split_whitespace().filter(|word| matches!(*word, "echo" | "-echo"));
+    words.next() == Some("echo")
+}
+
+#[test]
+fn a_prompt_that_ends_by_a_signal_leaves_a_terminal_that_shows_what_is_typed() {
+    use rustix::process::{Signal, kill_process_group};
+    let f = Fixture::new();
+    for (signal, status) in [
+        (None, 130),
+        (Some(Signal::INT), 130),
+        (Some(Signal::TERM), 143),
+        (Some(Signal::HUP), 129),
+        (Some(Signal::QUIT), 131),
+    ] {
+        let mut terminal = Terminal::run(below_a_shell(&f.command(&["set", "typed"]), "-c", ":"));
+        terminal.wait_for("Value of typed: ", true);
+        match signal {
+            // What ^C is to a terminal.
+            None => terminal.master.write_all(b"\x03").unwrap(),
+            Some(signal) => kill_process_group(rustix::termios::tcgetpgrp(&terminal.master).unwrap(), signal).unwrap(),
+        }
+        let (_, shown) = terminal.end();
+        assert!(shown.contains(&format!("status {status}")), "{signal:?}: {shown}");
+        assert!(shows_what_is_typed(&shown), "{signal:?}: {shown}");
+    }
+    assert!(f.files().is_empty());
+}
+
+#[test]
+fn a_prompt_that_is_stopped_shows_what_is_typed_until_it_goes_on() {
+    use rustix::process::{Signal, kill_process_group};
+    let f = Fixture::new();
+    let mut terminal = Terminal::run(below_a_shell(&f.command(&["set", "typed"]), "-mc", "fg; echo over"));
+    terminal.wait_for("Value of typed: ", true);
+    kill_process_group(rustix::termios::tcgetpgrp(&terminal.master).unwrap(), Signal::TSTP).unwrap();
+    // The last word of `stty`.
+    terminal.answer("-extproc", true, "hunter2");
+    terminal.answer("again: ", true, "hunter2");
+    let (_, shown) = terminal.end();
+    assert!(shown.contains("status 148") && shows_what_is_typed(&shown), "{shown}");
+    assert_eq!(f.ok(&["get", "typed"], b""), b"hunter2");
+}
+
+#[test]
+fn the_key_of_a_configured_scope_is_made_whatever_is_missing_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let scope = |name: &str| {
+        let (folder, key) = (at(name), at(&format!("keys/{name}.key")));
+        format!("[scopes.{name}]\nprovider = \"local\"\npath = {folder:?}\nidentity = {key:?}\n")
+    };
+    fs::write(at("hushfs.toml"), format!("mountpoint = {:?}\n{}{}", at("mnt"), scope("dev"), scope("other"))).unwrap();
+    let hushfs = |args: &[&str], stdin: &[u8]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hushfs"));
+        command.args(args).arg("--config").arg(at("hushfs.toml"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        with_parent(&mut command);
+        run(command, stdin)
+    };
+    let says = |args: &[&str]| {
+        let output = hushfs(args, b"");
+        assert_status(&output, 78);
+        stderr(&output)
+    };
+    let said = says(&["check"]);
+    assert!(said.contains("`hushfs store init --scope dev` makes it"), "{said}");
+    assert_status(&hushfs(&["store", "init", "--scope", "dev"], b""), 0);
+    assert!(at("keys/dev.key").exists() && !at("keys/other.key").exists());
+    assert_status(&hushfs(&["store", "set", "db", "--scope", "dev"], b"word"), 0);
+    assert_eq!(hushfs(&["store", "get", "db", "--scope", "dev"], b"").stdout, b"word");
+    for command in ["check", "mount"] {
+        let said = says(&[command]);
+        assert!(said.contains("--scope other` makes it") && !said.contains("--scope dev"), "{command}: {said}");
+    }
+    // Without its key nothing is read or written.
+    let refused = hushfs(&["store", "set", "db", "--scope", "other"], b"word");
+    assert_eq!((refused.status.success(), at("other/db.age").exists()), (false, false));
 }
 
 #[test]

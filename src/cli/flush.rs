@@ -12,7 +12,8 @@ use crate::control::{self, Flushed, Request, Response};
 ///
 /// Values, listings, refusals and what is expected of permissions, at and below PATH: whatever is asked for next is
 /// asked of the provider. A file that is open keeps its value, in memory too, until it is closed. Where a provider
-/// does not answer there is then no last good value to serve. Only root and the user who runs the daemon may ask.
+/// does not answer there is then no last good value to serve. No provider is asked whether there is anything by that
+/// name: of one that is not known it is said, and the status is 0. Only root and the user who runs the daemon may ask.
 #[derive(Debug, clap::Args)]
 pub struct Flush {
     /// A file, a secret, a folder of secrets, a scope or the mountpoint; without it the whole mount
@@ -53,5 +54,6 @@ fn for_people(flushed: &Flushed) -> String {
         1 => "; 1 file is still open and keeps its value until it is closed".to_owned(),
         many => format!("; {many} files are still open and keep their values until they are closed"),
     };
-    format!("{values} wiped from memory{open}")
+    let unknown = if flushed.unknown { "; nothing is known here by that name: is it right?" } else { "" };
+    format!("{values} wiped from memory{open}{unknown}")
 }

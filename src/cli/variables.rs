@@ -2,13 +2,14 @@
 //! the audit log are those of any read.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::undumpable::hide;
 use super::{Failure, Status};
 use crate::config::{Source, load};
 use crate::fs::located;
@@ -20,12 +21,21 @@ pub struct Variable {
     pub file: PathBuf,
 }
 
-/// What a secret holds.
+/// What secrets hold.
 pub struct Variables {
     pub all: Vec<Variable>,
-    /// Keys that no environment variable can be, and why not.
-    pub left_out: Vec<(String, &'static str)>,
+    pub left_out: Vec<LeftOut>,
 }
+
+/// A key that no environment variable can be, and why not.
+pub struct LeftOut {
+    pub key: String,
+    pub secret: OsString,
+    pub why: &'static str,
+}
+
+/// So many files are open at a time: most often a process may have 1024.
+const MOST_OPEN: usize = 512;
 
 /// The mount to read from: the one that is named, or configured; where the configuration is not for the caller to
 /// read, the only one that there is.
@@ -46,54 +56,113 @@ pub fn mountpoint(named: Option<PathBuf>, source: &Source) -> Result<PathBuf, Fa
 /// The directory of one version of a secret; all that is read in it is of that version.
 pub fn directory(mountpoint: &Path, secret: &OsStr) -> Result<PathBuf, Failure> {
     let place = inside(mountpoint, secret)?;
-    let version = fs::read_link(place.join("@current")).map_err(|error| refused(&place, &error))?;
+    let version = fs::read_link(place.join("@current")).map_err(|error| no_secret(&place, secret, &error))?;
     Ok(place.join(version))
 }
 
-/// Every key of one version of `SCOPE/NAME`.
-pub fn of_secret(mountpoint: &Path, secret: &OsStr) -> Result<Variables, Failure> {
-    let place = directory(mountpoint, secret)?;
-    let entries = fs::read_dir(&place).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = entries.map_err(|error| refused(&place, &error))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    let mut variables = Variables { all: Vec::new(), left_out: Vec::new() };
-    for entry in entries {
-        let (name, file) = (entry.file_name(), entry.path());
-        match name.to_str().filter(|name| is_name(name)) {
-            None => {
-                variables.left_out.push((name.to_string_lossy().escape_debug().to_string(), "not a variable's name"))
+/// Files that are open, and not read yet.
+///
+/// All are opened before one is read. Who may read is judged when a file is opened, perhaps by what the process runs; and
+/// from the first value on this process is hidden, which a user's own daemon cannot look into.
+#[derive(Default)]
+pub struct Unread {
+    files: Vec<Opened>,
+    left_out: Vec<LeftOut>,
+}
+
+struct Opened {
+    name: String,
+    path: PathBuf,
+    /// None of those that are opened when it is their turn: there were too many.
+    file: Option<File>,
+    /// The secret of which every key is asked for; None where this one is.
+    secret: Option<OsString>,
+}
+
+impl Unread {
+    /// Every key of one version of `SCOPE/NAME`.
+    pub fn add_secret(&mut self, mountpoint: &Path, secret: &OsStr) -> Result<(), Failure> {
+        let place = directory(mountpoint, secret)?;
+        let entries = fs::read_dir(&place).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let mut entries = entries.map_err(|error| refused(&place, &error))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            match name.to_str().filter(|name| is_name(name)) {
+                None => self.left_out.push(LeftOut {
+                    key: name.to_string_lossy().escape_debug().to_string(),
+                    secret: secret.to_owned(),
+                    why: "not a variable's name",
+                }),
+                Some(name) => self.open(name, path, Some(secret.to_owned()))?,
             }
-            Some(name) => {
-                let value = read(&file)?;
-                if value.contains(&0) {
-                    variables.left_out.push((name.to_owned(), "its value has a NUL byte"));
-                } else {
-                    variables.all.push(Variable { name: name.to_owned(), value, file });
+        }
+        Ok(())
+    }
+
+    /// The file `SCOPE/NAME/KEY`, as the variable `name`.
+    pub fn add_file(&mut self, mountpoint: &Path, name: &str, file: &OsStr) -> Result<(), Failure> {
+        if !is_name(name) {
+            let text = format!("{name:?} cannot be the name of an environment variable: use letters, digits and _");
+            return Err(Failure::new(Status::Usage, text));
+        }
+        let path = inside(mountpoint, file)?;
+        if path.is_dir() {
+            let file = file.display();
+            let text = format!(
+                "{file} is no key but a secret, or a folder: {name}={file}/KEY is the form for one key, and --secret \
+                 {file} gives every key of a secret"
+            );
+            return Err(Failure::new(Status::Usage, text));
+        }
+        self.open(name, path, None)
+    }
+
+    fn open(&mut self, name: &str, path: PathBuf, secret: Option<OsString>) -> Result<(), Failure> {
+        let file = if self.files.len() < MOST_OPEN {
+            Some(File::open(&path).map_err(|error| refused(&path, &error))?)
+        } else {
+            None
+        };
+        self.files.push(Opened { name: name.to_owned(), path, file, secret });
+        Ok(())
+    }
+
+    /// Hides the process, and reads them all.
+    pub fn read(self) -> Result<Variables, Failure> {
+        hide()?;
+        let mut variables = Variables { all: Vec::new(), left_out: self.left_out };
+        for Opened { name, path, file, secret } in self.files {
+            let value = contents(file, &path)?;
+            match (value.contains(&0), secret) {
+                (false, _) => variables.all.push(Variable { name, value, file: path }),
+                (true, Some(secret)) => {
+                    variables.left_out.push(LeftOut { key: name, secret, why: "its value has a NUL byte" });
+                }
+                (true, None) => {
+                    let text =
+                        format!("{} cannot be an environment variable: its value has a NUL byte", path.display());
+                    return Err(Failure::new(Status::Data, text));
                 }
             }
         }
+        Ok(variables)
     }
-    Ok(variables)
 }
 
-/// The file `SCOPE/NAME/KEY`, as the variable `name`.
-pub fn of_file(mountpoint: &Path, name: &str, file: &OsStr) -> Result<Variable, Failure> {
-    if !is_name(name) {
-        let text = format!("{name:?} cannot be the name of an environment variable: use letters, digits and _");
-        return Err(Failure::new(Status::Usage, text));
-    }
-    let file = inside(mountpoint, file)?;
-    let value = read(&file)?;
-    if value.contains(&0) {
-        let text = format!("{} cannot be an environment variable: its value has a NUL byte", file.display());
-        return Err(Failure::new(Status::Data, text));
-    }
-    Ok(Variable { name: name.to_owned(), value, file })
-}
-
-/// A whole file of the mount.
+/// A whole file of the mount. The process is hidden before there is anything of it.
 pub fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    fs::read(file).map(Zeroizing::new).map_err(|error| refused(file, &error))
+    let opened = File::open(file).map_err(|error| refused(file, &error))?;
+    hide()?;
+    contents(Some(opened), file)
+}
+
+fn contents(file: Option<File>, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut value = Zeroizing::new(Vec::new());
+    let file = file.map_or_else(|| File::open(path), Ok);
+    let read = file.and_then(|mut file| file.read_to_end(&mut value));
+    read.map_err(|error| refused(path, &error))?;
+    Ok(value)
 }
 
 fn is_name(name: &str) -> bool {
@@ -111,6 +180,23 @@ fn inside(mountpoint: &Path, path: &OsStr) -> Result<PathBuf, Failure> {
         return Err(Failure::new(Status::Usage, text));
     }
     Ok(mountpoint.join(path))
+}
+
+/// What keeps `secret` from being read as one. `error` is that of its link to the current version.
+fn no_secret(place: &Path, secret: &OsStr, error: &io::Error) -> Failure {
+    if error.raw_os_error() != Some(libc::ENOTDIR) || !place.is_file() {
+        return refused(place, error);
+    }
+    let name = place.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let what = if name.starts_with('.') { "a file of a secret" } else { "a key" };
+    let variable = if is_name(name) { name } else { "VARIABLE" };
+    let all = Path::new(secret).parent().unwrap_or(Path::new("SCOPE/NAME")).display();
+    let secret = secret.display();
+    let text = format!(
+        "{secret} is {what}, and no secret: hushfs exec --secret {variable}={secret} gives this one, and {all} is the \
+         secret with all of its keys"
+    );
+    Failure::new(Status::Usage, text)
 }
 
 fn refused(path: &Path, error: &io::Error) -> Failure {

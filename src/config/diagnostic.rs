@@ -26,6 +26,8 @@ pub struct Diagnostic {
     pub(super) also: Vec<(Place, String)>,
     pub(super) notes: Vec<String>,
     pub(super) helps: Vec<String>,
+    /// It is about a file that the configuration names, and not about what is written.
+    pub(super) is_of_a_file: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +49,8 @@ impl Diagnostic {
 
     fn new(severity: Severity, message: String) -> Self {
         let (also, notes, helps) = (Vec::new(), Vec::new(), Vec::new());
-        Self { severity, message, location: Location::Nowhere, label: None, cut: false, also, notes, helps }
+        let location = Location::Nowhere;
+        Self { severity, message, location, label: None, cut: false, also, notes, helps, is_of_a_file: false }
     }
 
     pub fn at(mut self, place: Place) -> Self {
@@ -81,6 +84,12 @@ impl Diagnostic {
     /// Another place that has to do with it.
     pub fn also(mut self, place: Place, label: impl Into<String>) -> Self {
         self.also.push((place, label.into()));
+        self
+    }
+
+    /// About a file that the configuration names, and not about what is written.
+    pub fn of_a_file(mut self) -> Self {
+        self.is_of_a_file = true;
         self
     }
 

@@ -9,7 +9,7 @@ use super::read::{os_message, read};
 use super::report::Report;
 use super::settings::Config;
 use super::written::Table;
-use super::{merged, validate, written};
+use super::{merged, validate, writers, written};
 
 /// Where the configuration is unless a command says otherwise.
 pub const DEFAULT_DIRECTORY: &str = "/etc/hushfs";
@@ -30,6 +30,15 @@ impl Source {
     pub fn new(file: Option<&Path>) -> Self {
         file.map_or(Self::Default, |file| Self::File(file.to_owned()))
     }
+
+    /// None where one file is all.
+    fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::Default => Some(Path::new(DEFAULT_DIRECTORY)),
+            Self::Directory(directory) => Some(directory),
+            Self::File(_) => None,
+        }
+    }
 }
 
 /// A configuration that holds together, and what about it should give pause.
@@ -46,6 +55,21 @@ pub struct Loaded {
 ///
 /// A report with at least one error; it holds the warnings as well.
 pub fn load(source: &Source) -> Result<Loaded, Report> {
+    judged(source, |_| true)
+}
+
+/// The same whatever is the matter with the files that it names: for who makes them, and for who needs none but one
+/// scope's, which whoever opens them judges.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn load_without_files(source: &Source) -> Result<Loaded, Report> {
+    judged(source, |problem| !problem.is_of_a_file)
+}
+
+/// `counts`: does a problem that was found in what is written count?
+fn judged(source: &Source, counts: impl Fn(&Diagnostic) -> bool) -> Result<Loaded, Report> {
     let paths = match source {
         Source::Default => files_below(Path::new(DEFAULT_DIRECTORY)),
         Source::Directory(directory) => files_below(directory),
@@ -70,7 +94,7 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
         merged::merge(&mut whole, table, &mut problems);
     }
     let (config, found) = validate::validate(&whole);
-    problems.extend(found);
+    problems.extend(found.into_iter().filter(counts));
     // Beside anything else this would be noise: the scope may be what is misspelt.
     if let (true, true, Some(file)) = (problems.is_empty(), config.scopes.is_empty(), paths.first()) {
         problems.push(
@@ -79,6 +103,8 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
                 .help("define one: a table [scopes.NAME] with the setting `provider`"),
         );
     }
+    let folders = source.directory().map_or_else(Vec::new, |directory| vec![directory.to_owned(), conf_d(directory)]);
+    problems.extend(writers::warnings(&paths, &folders));
 
     let report = Report::new(problems);
     if report.has_errors() { Err(report) } else { Ok(Loaded { config, warnings: report }) }
@@ -88,12 +114,7 @@ pub fn load(source: &Source) -> Result<Loaded, Report> {
 /// file that defines a scope is not to let it do more than this host's administrator has said.
 fn weakens(table: &Table, path: &Path, source: &Source) -> Option<Diagnostic> {
     const SECTION: &str = "sandbox";
-    let directory = match source {
-        Source::Default => Path::new(DEFAULT_DIRECTORY),
-        Source::Directory(directory) => directory,
-        Source::File(_) => return None,
-    };
-    let main = main_file(directory);
+    let main = main_file(source.directory()?);
     let item = table.get(SECTION).filter(|_| path != main)?;
     Some(
         Diagnostic::error("[sandbox] may stand in the main file alone")
@@ -107,10 +128,14 @@ fn main_file(directory: &Path) -> PathBuf {
     directory.join("hushfs.toml")
 }
 
+fn conf_d(directory: &Path) -> PathBuf {
+    directory.join("conf.d")
+}
+
 /// `hushfs.toml`, then `conf.d/*.toml` in the order of their names.
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, Box<Diagnostic>> {
     let main = main_file(directory);
-    let conf_d = directory.join("conf.d");
+    let conf_d = conf_d(directory);
     let mut files = match conf_d.read_dir() {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))

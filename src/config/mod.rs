@@ -46,13 +46,14 @@ mod shipped_file_test;
 mod size;
 mod suggest;
 mod validate;
+mod writers;
 mod written;
 
 pub use acts_as::{ActsAs, IdentityRole, VaultRole};
 pub use changes::{Changes, Replaced, fixed};
 pub use diagnostic::{Diagnostic, Severity};
 pub use entry::{Entry, Position};
-pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load};
+pub use load::{DEFAULT_DIRECTORY, Loaded, Source, load, load_without_files};
 pub use rate::Rate;
 pub use report::Report;
 pub use settings::*;

@@ -11,38 +11,85 @@ use rustix::fs::{FlockOperation, flock};
 /// A mount's place in the run-time directory of the user.
 pub struct Place {
     pub socket: PathBuf,
-    /// Held as long as the daemon lives, so that two do not mount at one place.
-    _lock: File,
+    /// Held as long as the daemon lives, so that two do not mount at one place. None where there is no directory for it.
+    _lock: Option<File>,
 }
 
 /// Makes the directory and takes the lock. None where another daemon holds it.
+///
+/// # Errors
+/// Where the directory cannot be used, and the configuration names no socket elsewhere. It says what to do.
 pub fn place(mountpoint: &Path, configured: Option<&Path>) -> io::Result<Option<Place>> {
-    let directory = runtime_directory();
-    make_private(&directory)?;
+    let directory = RuntimeDirectory::of_the_user();
     // A hash, because a socket's path is limited to 107 bytes and a mountpoint's is not.
     let name = format!("{:016x}", fnv1a(mountpoint.as_os_str().as_bytes()));
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(directory.join(format!("{name}.lock")))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
-    }
-    let socket = configured.map_or_else(|| directory.join(format!("{name}.sock")), Path::to_owned);
+    let lock = match lock(&directory.path.join(format!("{name}.lock"))) {
+        Ok(Some(lock)) => Some(lock),
+        Ok(None) => return Ok(None),
+        // What is mounted already is seen without it.
+        Err(error) if configured.is_some() => {
+            tracing::warn!(
+                "two daemons that start at once at one mountpoint are not told apart: {}",
+                directory.is(&error)
+            );
+            None
+        }
+        Err(error) => {
+            let (why, remedy) = (directory.is(&error), directory.remedy());
+            return Err(io::Error::new(error.kind(), format!("{why}; set `socket` in [control], or {remedy}")));
+        }
+    };
+    let socket = configured.map_or_else(|| directory.path.join(format!("{name}.sock")), Path::to_owned);
     Ok(Some(Place { socket, _lock: lock }))
 }
 
-fn runtime_directory() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/run/hushfs");
+/// None where another daemon holds it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    if let Some(directory) = path.parent() {
+        make_private(directory)?;
     }
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| Path::new(directory).is_absolute()) {
-        Some(directory) => Path::new(&directory).join("hushfs"),
-        None => std::env::temp_dir().join(format!("hushfs-{}", rustix::process::geteuid().as_raw())),
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(lock)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Where locks and sockets are.
+struct RuntimeDirectory {
+    path: PathBuf,
+    /// The variable that says so.
+    named_by: Option<&'static str>,
+}
+
+impl RuntimeDirectory {
+    fn of_the_user() -> Self {
+        const VARIABLE: &str = "XDG_RUNTIME_DIR";
+        let user = rustix::process::geteuid();
+        if user.is_root() {
+            return Self { path: PathBuf::from("/run/hushfs"), named_by: None };
+        }
+        match std::env::var_os(VARIABLE).filter(|directory| Path::new(directory).is_absolute()) {
+            Some(directory) => Self { path: Path::new(&directory).join("hushfs"), named_by: Some(VARIABLE) },
+            None => Self { path: std::env::temp_dir().join(format!("hushfs-{}", user.as_raw())), named_by: None },
+        }
+    }
+
+    /// What is wrong with it.
+    fn is(&self, error: &io::Error) -> String {
+        let at = self.path.display();
+        match self.named_by {
+            Some(variable) => format!("the folder {at}, which is where {variable} says, cannot be used: {error}"),
+            None => format!("the folder {at} cannot be used: {error}"),
+        }
+    }
+
+    fn remedy(&self) -> String {
+        match self.named_by {
+            Some(variable) => format!("have {variable} name a folder of this user, or unset it"),
+            None => "have the folder be this user's alone".to_owned(),
+        }
     }
 }
 
@@ -56,8 +103,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     if found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0 {
         return Ok(());
     }
-    let why = format!("{} belongs to someone else, or others may write to it", directory.display());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to someone else, or others may write to it"))
 }
 
 /// FNV-1a, 64 bits: a name, not a secret, and the same in every version of hushfs.

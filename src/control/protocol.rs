@@ -120,6 +120,9 @@ pub struct Flushed {
     pub names: usize,
     /// Files below the path that are open: each keeps its value until it is closed.
     pub open: usize,
+    /// Nothing by that name was in memory, in a listing or known to the kernel. No provider was asked.
+    #[serde(default)]
+    pub unknown: bool,
 }
 
 /// `hushfs readers --json`.
@@ -210,6 +213,9 @@ pub struct CacheStatus {
     /// Memory set aside for values, and how much of it the kernel refused to lock.
     pub memory_mapped: usize,
     pub memory_unlocked: usize,
+    /// Is all memory of the daemon locked, and not that for values alone?
+    #[serde(default)]
+    pub memory_all_locked: bool,
 }
 
 /// The audit log.

@@ -109,7 +109,7 @@ impl Reporter {
 
 impl Reporter {
     /// Is there anything, as far as the kernel or memory knows? A scope is there, or there would be no answer.
-    fn is_known(&self, below: &Below, values: &[(ValueKey, Good<Document>)]) -> bool {
+    pub(super) fn is_known(&self, below: &Below, values: &[(ValueKey, Good<Document>)]) -> bool {
         if matches!(below, Below::All | Below::Scope(_)) {
             return true;
         }

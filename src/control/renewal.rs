@@ -73,6 +73,8 @@ impl Reporter {
         };
         let memory = self.operations.namespace().memory();
         let meant = memory.meant(&below);
+        // What it looks at is let go of before it is to be wiped.
+        let is_known = self.is_known(&meant, &memory.values()) || self.is_listed(&meant);
         let forgotten = memory.forget(&below);
         self.operations.namespace().sources().close_connections(below.scope());
         let open = self.operations.holders(&meant).len();
@@ -81,6 +83,24 @@ impl Reporter {
             listings: forgotten.listings,
             names: forgotten.names,
             open,
+            unknown: !is_known && forgotten.values + forgotten.names + open == 0,
+        })
+    }
+
+    /// Is it in a listing that memory holds, or may it be a key of a secret that is?
+    fn is_listed(&self, below: &Below) -> bool {
+        let (scope, path, of) = match below {
+            Below::All | Below::Scope(_) => return true,
+            Below::Path { scope, path, of } => (scope, path, of.as_ref()),
+            Below::Secret { scope, path } => (scope, path, None),
+        };
+        let namespace = self.operations.namespace();
+        let sources = namespace.sources().all();
+        let of_scope = sources.iter().filter(|source| source.scope.name == *scope);
+        let mut listings = of_scope.filter_map(|source| namespace.memory().known_listing(source));
+        listings.any(|listing| {
+            let is_secret = |of| listing.value.find(of).is_some_and(|child| child.is_secret);
+            listing.value.find(path).is_some() || of.is_some_and(is_secret)
         })
     }
 

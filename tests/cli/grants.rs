@@ -62,6 +62,8 @@ goldens! {
     a_root_who_is_denied_what_is_granted_to_nobody: format!("root = \"deny\"\n{HEAD}");
     a_deny_of_root_where_root_is_like_any_other: format!("root = \"deny\"\n{}", deny("principals = [\"uid:0\"]"));
     a_grant_while_others_cannot_pass: with("actions = [\"list\"]").replace("allow_other = true\n", "");
+    a_grant_while_others_cannot_pass_and_root_is_like_any_other:
+        with("actions = [\"list\"]").replace("allow_other = true", "root = \"deny\"");
     a_grant_said_twice: format!(
         "{}[[grant]]\nresources = [\"prod/db-*\"]\nactions = [\"read\", \"read\"]\nprincipals = [\"uid:1000\"]\n",
         with("effect = \"allow\"")

@@ -81,6 +81,45 @@ fn what_is_at_the_sockets_path_already_is_left_alone_unless_it_is_a_dead_socket(
 mod as_root {
     use super::*;
     use crate::support::daemon::descriptors;
+    use crate::support::users::{NOBODY, hushfs_as, private_mounts};
+
+    #[test]
+    fn a_runtime_folder_that_cannot_be_used_is_named_with_what_to_do_and_a_socket_elsewhere_does() {
+        let place = Place::new();
+        private_mounts(&place, NOBODY);
+        let theirs = place.path().join("theirs");
+        std::fs::create_dir(&theirs).unwrap();
+        std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let start = |runtime: &Path| {
+            let mut command = hushfs_as(&place, NOBODY, &["mount"]);
+            command.env("XDG_RUNTIME_DIR", runtime);
+            place.start(command)
+        };
+        place.configure("");
+        for (runtime, error) in [(&theirs, "Permission denied"), (&place.path().join("missing"), "No such file")] {
+            let daemon = start(runtime);
+            let (log, folder) = (place.log(), runtime.join("hushfs"));
+            let why = format!(
+                "the folder {}, which is where XDG_RUNTIME_DIR says, cannot be used: {error}",
+                folder.display()
+            );
+            assert!(log.contains("no control socket") && log.contains(&why), "{log}");
+            let remedy = "set `socket` in [control], or have XDG_RUNTIME_DIR name a folder of this user, or unset it";
+            assert!(log.contains(remedy), "{log}");
+            let asked = hushfs_as(&place, NOBODY, &["status"]).output().unwrap();
+            let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+            assert!(asked.status.code() == Some(69) && said.contains("has no control socket"), "{said}");
+            assert_eq!(daemon.stop().code(), Some(0));
+        }
+        let socket = place.path().join("run/socket");
+        place.configure(&format!("[control]\nsocket = {socket:?}\n"));
+        let _daemon = start(&theirs);
+        let status = hushfs_as(&place, NOBODY, &["status"]).output().unwrap();
+        assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+        let by_root = place.hushfs(&["status"]).output().unwrap();
+        let said = String::from_utf8_lossy(&by_root.stderr).into_owned();
+        assert!(by_root.status.code() == Some(77) && said.contains("ask as that user"), "{said}");
+    }
 
     #[test]
     fn clients_that_only_sit_there_keep_nobody_out() {

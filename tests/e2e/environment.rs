@@ -123,13 +123,20 @@ fn what_cannot_be_had_runs_nothing_and_says_why() {
         (&["../etc/passwd"], 64, "SCOPE/NAME"),
         (&["/prod/db"], 64, "SCOPE/NAME"),
         (&["A-B=prod/api/TOKEN"], 64, "environment variable"),
+        (&["prod/api/TOKEN"], 64, "is a key, and no secret: hushfs exec --secret TOKEN=prod/api/TOKEN gives"),
+        (&["prod/db/not-a-name"], 64, "hushfs exec --secret VARIABLE=prod/db/not-a-name gives"),
+        (&["X=prod/api"], 64, "prod/api is no key but a secret, or a folder: X=prod/api/KEY is the form"),
         (&["prod/api", "prod/api"], 64, "TOKEN is given twice"),
         (&["prod/api", "TOKEN=prod/db/PASSWORD"], 64, "TOKEN is given twice"),
     ] {
         let (code, text) = exec(secrets);
         assert_eq!(code, status, "{secrets:?}: {text}");
-        assert!(text.contains(said) && !text.contains("ecret") && !text.contains("t0ken"), "{text}");
+        assert!(text.contains(said) && !text.contains("$ecret") && !text.contains("t0ken"), "{text}");
     }
+    let key = world.run(&["env", "prod/api/TOKEN"]);
+    let text = String::from_utf8_lossy(&key.stderr);
+    assert_eq!(key.status.code(), Some(64), "{text}");
+    assert!(text.contains("is a key, and no secret") && text.contains("and prod/api is the secret"), "{text}");
     daemon.stop();
     let (code, text) = exec(&["prod/api"]);
     assert_eq!(code, 66, "{text}");

@@ -184,6 +184,33 @@ fn a_flush_forgets_everything_below_its_path_and_says_what_is_still_open() {
 }
 
 #[test]
+fn a_flush_says_of_a_name_that_nothing_is_known_of_that_it_may_be_mistyped() {
+    let (place, store) = place();
+    let _daemon = place.mount(&(LONG.to_owned() + &store.scope("prod")));
+    let prod = place.mnt().join("prod");
+    let flushed = |name: &str| {
+        let people = command(&["flush"], &prod.join(name));
+        assert_eq!(people.status.code(), Some(0), "{name}");
+        String::from_utf8(people.stdout).unwrap()
+    };
+    let hint = "0 values are wiped from memory; nothing is known here by that name: is it right?\n";
+    // Each flush forgets the scope's listing, and what is known of names.
+    for known in ["db", "db/KEY", "team", "team/app", "team/app/KEY", ""] {
+        assert_eq!(fs::read_dir(&prod).unwrap().count(), 2);
+        assert_eq!(flushed(known), "0 values are wiped from memory\n", "{known}");
+    }
+    for mistyped in ["bd", "bd/KEY", "bd/.json", "team/ap", "team/ap/KEY"] {
+        assert_eq!(fs::read_dir(&prod).unwrap().count(), 2);
+        assert_eq!(flushed(mistyped), hint, "{mistyped}");
+    }
+    read(&prod.join("db/KEY"));
+    assert_eq!(flushed("bd/KEY"), hint);
+    assert_eq!(says("flush", &prod.join("bd/KEY")).1["unknown"], true);
+    eventually("what was read is closed", || (place.status()["open"] == 0).then_some(()));
+    assert_eq!(flushed("db/KEY"), "1 value is wiped from memory\n");
+}
+
+#[test]
 fn a_path_that_no_daemon_serves_is_an_error() {
     let (place, store) = place();
     let daemon = place.mount(&store.scope("prod"));

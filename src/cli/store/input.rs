@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::terminal::Hidden;
 use crate::cli::{Failure, Status};
 use crate::secret::{Secret, SecretWriter};
 
@@ -41,9 +42,11 @@ fn unreadable(what: &str, error: &std::io::Error) -> Failure {
 }
 
 fn prompted(what: &str) -> Result<Secret, Failure> {
-    let ask = |prompt: String| rpassword::prompt_password(prompt).map_err(|error| unreadable("the terminal", &error));
-    let value = ask(format!("Value of {what}: "))?;
-    let mut again = ask("The same again: ".to_owned())?;
+    let broken = |error: std::io::Error| unreadable("the terminal", &error);
+    let hidden = Hidden::new().map_err(broken)?;
+    let value = hidden.line(&format!("Value of {what}: ")).map_err(broken)?;
+    let mut again = hidden.line("The same again: ").map_err(broken)?;
+    drop(hidden);
     let same = value == again;
     again.zeroize();
     if !same {

@@ -11,12 +11,14 @@ mod object;
 mod place;
 mod rm;
 mod set;
+mod terminal;
 
 use std::io::{ErrorKind as IoErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::undumpable::hide;
 use super::{Failure, Status};
 use crate::config::Source;
 use crate::provider::local::{FileFormat, WriteError};
@@ -69,6 +71,7 @@ impl From<FormatArg> for FileFormat {
 }
 
 pub fn run(args: StoreArgs, source: &Source) -> Result<ExitCode, Failure> {
+    hide()?;
     let store = place::locate(&args.place, source)?;
     if !matches!(args.command, StoreCommand::Init) && !store.settings.path.exists() {
         return Err(Failure::new(

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{Failure, Status, configuration};
-use crate::config::{CacheSettings, LocalSettings, ProviderSettings, Source};
+use crate::cli::configuration::loaded;
+use crate::cli::{Failure, Status};
+use crate::config::{CacheSettings, LocalSettings, ProviderSettings, Source, load_without_files};
 use crate::provider::local::Store;
 
 #[derive(Debug, Args)]
@@ -34,7 +35,8 @@ pub fn locate(place: &Place, source: &Source) -> Result<Store, Failure> {
 
 fn from_configuration(wanted: Option<&str>, source: &Source) -> Result<Store, Failure> {
     let hint = "name one with --scope, or give --path DIR and --identity FILE";
-    let config = configuration(source)?;
+    // `init` makes files that are missing, and those of other scopes are nothing to this one.
+    let config = loaded(load_without_files(source))?;
     let local = config.scopes.values().filter_map(|scope| match &scope.provider {
         ProviderSettings::Local(settings) => Some((scope, settings)),
         _ => None,

@@ -14,7 +14,9 @@ use crate::config::written::Item;
 /// The identity decrypts everything in its scope: nobody but its owner may read or replace it. Its group
 /// may read it with a warning, for a daemon that gets its key that way.
 pub fn judge_identity(section: &Section<'_>, path: &Path, item: &Item) {
-    let Some(metadata) = regular_file(section, "identity", path, item) else { return };
+    let scope = section.title().strip_prefix("[scopes.").and_then(|title| title.strip_suffix(']'));
+    let to_make = scope.map(|scope| format!("`hushfs store init --scope {scope}` makes it"));
+    let Some(metadata) = regular_file(section, "identity", to_make, path, item) else { return };
     let mode = metadata.mode() & 0o7777;
     let (severity, what) = if mode & 0o004 != 0 {
         (Diagnostic::error as fn(String) -> Diagnostic, "may be read by every user of this host")
@@ -29,12 +31,13 @@ pub fn judge_identity(section: &Section<'_>, path: &Path, item: &Item) {
         severity(format!("the identity file {what}"))
             .at(item.place.clone())
             .label(format!("its mode is {mode:04o}, expected 0600 or 0400"))
-            .help(format!("chmod 600 {}", shell_word(path))),
+            .help(format!("chmod 600 {}", shell_word(path)))
+            .of_a_file(),
     );
 }
 
 pub fn judge_ca_file(section: &Section<'_>, path: &Path, item: &Item) {
-    let _ = regular_file(section, "ca_file", path, item);
+    let _ = regular_file(section, "ca_file", None, path, item);
 }
 
 /// A token, an id or a key at a service. It may be put there later; until then there are no credentials.
@@ -57,7 +60,7 @@ pub fn judge_credential(section: &Section<'_>, key: &str, path: &Path, item: &It
         }
         Err(error) => Diagnostic::warning(format!("{name} cannot be looked at")).label(os_message(&error)),
     };
-    section.add(problem.at(item.place.clone()));
+    section.add(problem.at(item.place.clone()).of_a_file());
 }
 
 /// The folder of a local store. It may be made later: the mount comes up without it.
@@ -67,18 +70,25 @@ pub fn judge_store(section: &Section<'_>, path: &Path, item: &Item) {
         Ok(_) => Diagnostic::error(format!("{} is not a directory", section.name("path")))
             .label("expected the folder of encrypted files"),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let warning = Diagnostic::warning(format!("{} does not exist yet", section.name("path")))
-                .label("no such directory: the scope is empty until there is one");
+            let warning = Diagnostic::warning(format!("{} does not exist", section.name("path")))
+                .label("no such directory: the scope cannot be reached (EHOSTUNREACH) until there is one");
             with_near_file(warning, path)
         }
         Err(error) => {
             Diagnostic::warning(format!("{} cannot be looked at", section.name("path"))).label(os_message(&error))
         }
     };
-    section.add(problem.at(item.place.clone()));
+    section.add(problem.at(item.place.clone()).of_a_file());
 }
 
-fn regular_file(section: &Section<'_>, key: &str, path: &Path, item: &Item) -> Option<Metadata> {
+/// `to_make`: what to do where it is not there.
+fn regular_file(
+    section: &Section<'_>,
+    key: &str,
+    to_make: Option<String>,
+    path: &Path,
+    item: &Item,
+) -> Option<Metadata> {
     let name = section.name(key);
     let problem = match path.metadata() {
         Ok(metadata) if metadata.is_file() => return Some(metadata),
@@ -88,13 +98,14 @@ fn regular_file(section: &Section<'_>, key: &str, path: &Path, item: &Item) -> O
             "expected a regular file"
         }),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            with_near_file(Diagnostic::error(format!("{name} does not exist")).label("no such file"), path)
+            let problem = Diagnostic::error(format!("{name} does not exist")).label("no such file");
+            to_make.into_iter().fold(with_near_file(problem, path), Diagnostic::help)
         }
         Err(error) => Diagnostic::error(format!("{name} cannot be looked at"))
             .label(os_message(&error))
             .help("run this command as the user who runs the daemon"),
     };
-    section.add(problem.at(item.place.clone()));
+    section.add(problem.at(item.place.clone()).of_a_file());
     None
 }
 

@@ -50,14 +50,8 @@ pub fn all(root: &Section<'_>, host: &Host<'_>, problems: &Problems) -> Vec<Stat
         }
         read.push((statement, element));
     }
-    let allowing = read.iter().find(|(statement, _)| statement.effect == Effect::Allow);
-    if let (false, Some((_, element))) = (host.allow_other, allowing) {
-        problems.add(
-            Diagnostic::warning("grants give nobody anything without `allow_other = true`")
-                .at(element.key.clone())
-                .note("the kernel lets only the user who runs the daemon pass, who may do everything without a grant")
-                .help("set `allow_other = true`"),
-        );
+    if let (false, Some(problem)) = (host.allow_other, for_nobody(&read, host.root)) {
+        problems.add(problem);
     }
     read.into_iter().map(|(statement, _)| statement).collect()
 }
@@ -109,6 +103,34 @@ fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement
         resources,
         place: format!("{}:{line}", element.key.file.path.display()),
     })
+}
+
+/// Without `allow_other` only the user who runs the daemon comes by.
+fn for_nobody(grants: &[(Statement, &Item)], root: RootPolicy) -> Option<Diagnostic> {
+    let is_root_granted = root == RootPolicy::Deny && rustix::process::geteuid().is_root();
+    // What is granted to a group, a unit or a program may be granted to root, too.
+    let is_roots = |statement: &Statement| {
+        let others = |principal: &Principal| matches!(principal, Principal::User(uid) if *uid != 0);
+        is_root_granted && !statement.principals.iter().all(others)
+    };
+    let mut allowing = grants.iter().filter(|(statement, _)| statement.effect == Effect::Allow);
+    let (_, element) = allowing.clone().find(|(statement, _)| !is_roots(statement))?;
+    let what = if allowing.any(|(statement, _)| is_roots(statement)) {
+        "grants to others than root give nobody anything without `allow_other = true`"
+    } else {
+        "grants give nobody anything without `allow_other = true`"
+    };
+    let note = match root {
+        RootPolicy::Allow => {
+            "the kernel lets only the user who runs the daemon pass, who may do everything without a grant"
+        }
+        RootPolicy::Deny => {
+            "the kernel lets only the user who runs the daemon pass: root has what is granted to root \
+             (`root = \"deny\"`), anybody else may do everything without a grant"
+        }
+    };
+    let problem = Diagnostic::warning(what).at(element.key.clone()).note(note);
+    Some(problem.help("set `allow_other = true`"))
 }
 
 /// What a grant says, however it is put.

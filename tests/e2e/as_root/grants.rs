@@ -94,6 +94,31 @@ fn users_groups_and_supplementary_groups_read_what_is_granted_to_them_and_nobody
 }
 
 #[test]
+fn what_root_is_granted_where_it_needs_a_grant_is_not_said_to_be_given_to_nobody() {
+    let (place, store) = place();
+    let said = |settings: &str| {
+        place.configure(&format!("root = \"deny\"\n{settings}\n{}", store.scope("prod")));
+        let output = place.run(&["check"]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let nobody = "give nobody anything without `allow_other = true`";
+    for principal in ["uid:0", "gid:0", "everyone"] {
+        let settings = grant("allow", principal, "read", "prod/db");
+        assert!(!said(&settings).contains(nobody), "{principal}");
+        let _daemon = place.start(place.hushfs(&["mount"]));
+        assert_eq!(std::fs::read(place.mnt().join("prod/db/KEY")).unwrap(), b"value", "{principal}");
+        assert!(std::fs::read(place.mnt().join("prod/web/KEY")).is_err(), "{principal}");
+    }
+    let both = grant("allow", "uid:0", "read", "prod/db") + &grant("allow", "uid:2001", "read", "prod/db");
+    let said_of_both = said(&both);
+    assert!(said_of_both.contains(&format!("grants to others than root {nobody}")), "{said_of_both}");
+    let said_of_another = said(&grant("allow", "uid:2001", "read", "prod/db"));
+    assert!(said_of_another.contains(&format!("grants {nobody}")), "{said_of_another}");
+    assert!(said_of_another.contains("root has what is granted to root"), "{said_of_another}");
+}
+
+#[test]
 fn a_deny_wins_and_covers_the_files_that_hold_all_keys() {
     let (place, store) = place();
     let settings = grant("allow", "uid:2001", "read", "prod/**")
