@@ -1,16 +1,21 @@
 //! What the targets of `tests/fuzz` call: each parser that meets the outside, with what must hold of it. A function panics
 //! where that does not hold. They are beside the parsers, which are nobody else's affair.
 
+pub use crate::access::evidence::fuzzing::proc;
 pub use crate::access::policy::fuzzing::policy;
+pub use crate::broker::fuzzing::broker;
 pub use crate::config::fuzzing::configuration;
 pub use crate::control::fuzzing::control_socket;
 pub use crate::fs::fuse::fuzzing::fuse_requests;
+pub use crate::handover::fuzzing::handover;
 #[cfg(feature = "aws")]
 pub use crate::provider::aws::fuzzing::aws;
 #[cfg(feature = "azure")]
 pub use crate::provider::azure_key_vault::fuzzing::azure;
 #[cfg(feature = "databricks")]
 pub use crate::provider::databricks::fuzzing::databricks;
+#[cfg(any(feature = "gcp", feature = "rest"))]
+pub use crate::provider::gcp_secret_manager::fuzzing::gcp;
 #[cfg(feature = "kubernetes")]
 pub use crate::provider::kubernetes::fuzzing::kubernetes;
 #[cfg(feature = "local")]

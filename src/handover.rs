@@ -2,6 +2,9 @@
 //! (`FileDescriptorStoreMax=`). While it is kept the mount lives, and whoever asks for a file waits for the next
 //! daemon, which goes on where this one ended.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;

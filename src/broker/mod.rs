@@ -10,6 +10,8 @@
 //! `protocol` is what is said, `client` the daemon's end, `line` how it asks and waits, `process` the other end.
 
 mod client;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod line;
 mod process;
 mod protocol;

@@ -31,7 +31,7 @@ pub fn is_meant() -> bool {
 }
 
 /// What it was started for.
-struct Terms {
+pub(super) struct Terms {
     mountpoint: PathBuf,
     allow_other: bool,
     events: bool,
@@ -41,7 +41,7 @@ struct Terms {
 }
 
 impl Terms {
-    fn of(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+    pub(super) fn of(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut flag = || arguments.next()?.to_str()?.parse::<bool>().ok();
         let (allow_other, events) = (flag()?, flag()?);
         let layers = sandbox::Beside::from_arguments(&mut arguments)?;
@@ -109,7 +109,7 @@ fn refuse(error: &io::Error) -> ! {
     })
 }
 
-fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
+pub(super) fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
     let mut of = |said: &[u8], descriptor| match serde_json::from_slice(said) {
         Ok(request) => of(request, descriptor),
         Err(error) => (Answer::failed(&error.into()), None),

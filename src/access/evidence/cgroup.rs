@@ -33,7 +33,7 @@ impl Cgroup {
     ///
     /// The hierarchy that systemd keeps counts: its own in the hybrid layout, else the unified one. Where
     /// systemd's is there and holds nothing, nobody keeps it.
-    fn from_lines(lines: &str) -> Option<Self> {
+    pub(super) fn from_lines(lines: &str) -> Option<Self> {
         let path_of = |wanted: &str| {
             lines.lines().find_map(|line| {
                 let (_, rest) = line.split_once(':')?;
@@ -49,7 +49,7 @@ impl Cgroup {
         Self::from_path(path)
     }
 
-    fn from_path(path: &str) -> Option<Self> {
+    pub(super) fn from_path(path: &str) -> Option<Self> {
         // A path with `..` is outside the cgroup namespace that we see from.
         let is_sound = path.starts_with('/') && !path.ends_with(" (deleted)");
         if !is_sound || path.split('/').any(|part| part == ".." || part == ".") {

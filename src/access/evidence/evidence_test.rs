@@ -89,21 +89,16 @@ fn program(name: &str) -> PathBuf {
     fs::canonicalize(found.find(|path| path.exists()).unwrap()).unwrap()
 }
 
-/// Says why, and true, if a test cannot run here.
-fn skip(unless: bool, why: &str) -> bool {
-    if !unless {
-        eprintln!("skipped: {why}");
-    }
-    !unless
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Can a user namespace of one's own be made here?
-fn has_user_namespaces() -> bool {
-    Command::new("unshare").args(["--user", "--map-root-user", "true"]).status().is_ok_and(|status| status.success())
+/// Begins what runs in a user namespace of its own. Panics where none can be made, lest a test that did not run look
+/// like one that passed.
+fn unshare() -> Command {
+    let made = Command::new("unshare").args(["--user", "--map-root-user", "true"]).output().unwrap();
+    assert!(
+        made.status.success(),
+        "no user namespace can be made here, see user_namespaces(7): {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    Command::new("unshare")
 }
 
 #[test]
@@ -163,24 +158,6 @@ fn a_thread_that_ended_is_nobody_although_its_process_lives() {
     until(|| !Path::new(&format!("/proc/self/task/{tid}")).exists());
     assert!(evidence.executable().is_none() && evidence.cgroup().is_none());
     assert!(is_nothing_known(&of(tid)));
-}
-
-#[test]
-fn supplementary_groups_are_the_kernels() {
-    if skip(is_root(), "groups can only be set as root") {
-        return;
-    }
-    let mut cat =
-        Running::start(
-            Command::new("setpriv")
-                .args(["--reuid=12345", "--regid=23456", "--groups=4,60001,4294967294", "--"])
-                .args(["sh", "-c", "echo ready; read x"]),
-        );
-    cat.line();
-    let evidence = Evidence::of(Caller { uid: 12345, gid: 23456, pid: cat.pid() });
-    assert_eq!(evidence.groups(), Some([4, 60001, 4_294_967_294].as_slice()));
-    // Of other users, only root may see what they run.
-    assert!(evidence.executable().is_some());
 }
 
 #[test]
@@ -257,72 +234,11 @@ fn a_thread_that_is_younger_than_the_request_did_not_make_it() {
     assert!(Thread::of(&caller, since_boot()).is_some());
 }
 
-/// A process with the number that another had, made on purpose.
-#[test]
-fn who_has_a_dead_callers_number_is_not_the_caller() {
-    if skip(is_root(), "only root may choose a process's number") {
-        return;
-    }
-    let mut shell = Running::sh("echo ready; read x");
-    shell.line();
-    let pid = shell.pid();
-    let (held, unread) = (of(pid), of(pid));
-    assert!(held.tgid().is_some());
-    until(|| since_boot() > unread.seen + Duration::from_millis(30));
-    shell.end();
-    let Some(_successor) = Successor::with(pid) else {
-        skip(false, "the number was taken, or this kernel gives none by choice");
-        return;
-    };
-    assert!(!is_nothing_known(&of(pid)), "somebody has the number");
-    assert!(held.executable().is_none() && held.cgroup().is_none());
-    assert!(is_nothing_known(&unread));
-}
-
-struct Successor(libc::pid_t);
-
-impl Successor {
-    fn with(pid: u32) -> Option<Self> {
-        let wanted = libc::pid_t::try_from(pid).ok()?;
-        // SAFETY: all zeroes are a valid clone_args.
-        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-        arguments.exit_signal = libc::SIGCHLD as u64;
-        arguments.set_tid = std::ptr::from_ref(&wanted) as u64;
-        arguments.set_tid_size = 1;
-        // SAFETY: like fork; the child makes system calls only and never returns. `arguments` and `wanted`
-        // outlive the call.
-        let made = unsafe { libc::syscall(libc::SYS_clone3, &arguments, size_of_val(&arguments)) };
-        if made == 0 {
-            // SAFETY: the child, which allocates nothing.
-            unsafe {
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-                loop {
-                    libc::pause();
-                }
-            }
-        }
-        (made > 0).then_some(Self(wanted))
-    }
-}
-
-impl Drop for Successor {
-    fn drop(&mut self) {
-        // SAFETY: a child of ours that nobody else waits for.
-        unsafe {
-            libc::kill(self.0, libc::SIGKILL);
-            libc::waitpid(self.0, std::ptr::null_mut(), 0);
-        }
-    }
-}
-
 /// It thinks it is 1; we are asked by our number for it.
 #[test]
 fn a_caller_in_a_pid_namespace_below_ours_is_known() {
-    if skip(has_user_namespaces(), "no user namespaces here") {
-        return;
-    }
     let script = "echo $$; read x";
-    let mut unshare = Running::start(Command::new("unshare").args([
+    let mut unshare = Running::start(unshare().args([
         "--user",
         "--map-root-user",
         "--pid",
@@ -345,18 +261,13 @@ fn a_caller_in_a_pid_namespace_below_ours_is_known() {
 /// Anybody may have a file system in which any path is any file.
 #[test]
 fn a_path_that_is_true_for_the_caller_alone_is_not_taken_for_ours() {
-    if skip(has_user_namespaces(), "no user namespaces here") {
-        return;
-    }
     let directory = tempfile::tempdir().unwrap();
     let (ours, theirs) = (directory.path().join("trusted"), directory.path().join("theirs"));
     fs::copy(program("sleep"), &ours).unwrap();
     fs::copy(program("sh"), &theirs).unwrap();
     let script = "mount --bind \"$0\" \"$1\" && exec \"$1\" -c 'echo ready; read x'";
     let mut liar = Running::start(
-        Command::new("unshare")
-            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-            .args([&theirs, &ours]),
+        unshare().args(["--user", "--map-root-user", "--mount", "sh", "-c", script]).args([&theirs, &ours]),
     );
     assert_eq!(liar.line(), "ready");
     let evidence = of(liar.pid());
@@ -383,78 +294,13 @@ fn a_program_that_was_replaced_since_is_not_the_one_at_its_path() {
 
 #[test]
 fn a_caller_in_a_user_namespace_of_its_own_is_known_by_our_numbers() {
-    if skip(has_user_namespaces(), "no user namespaces here") {
-        return;
-    }
-    let mut inner = Running::start(Command::new("unshare").args([
-        "--user",
-        "--map-user=77",
-        "--map-group=78",
-        "sh",
-        "-c",
-        "id -u; read x",
-    ]));
+    let mut inner =
+        Running::start(unshare().args(["--user", "--map-user=77", "--map-group=78", "sh", "-c", "id -u; read x"]));
     assert_eq!(inner.line(), "77");
     let evidence = of(inner.pid());
     assert_eq!(evidence.tgid(), Some(inner.pid()));
     assert_eq!(evidence.groups(), of(std::process::id()).groups());
     assert!(is_nothing_known(&Evidence::of(Caller { uid: 77, gid: 78, pid: inner.pid() })));
-}
-
-/// A control group that is gone when the test is.
-struct Group(PathBuf);
-
-impl Group {
-    /// Below ours in the hierarchy that counts.
-    fn new() -> Option<Self> {
-        let name = format!("hushfs-test-{}.scope", std::process::id());
-        let own = of(std::process::id()).cgroup()?.path().trim_matches('/').to_owned();
-        let lines = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let is_systemds = lines.lines().any(|line| line.ends_with(&format!(":name=systemd:/{own}"))) && !own.is_empty();
-        let roots: &[&str] =
-            if is_systemds { &["/sys/fs/cgroup/systemd"] } else { &["/sys/fs/cgroup/unified", "/sys/fs/cgroup"] };
-        let is_unified = |root: &&&str| is_systemds || Path::new(root).join("cgroup.controllers").exists();
-        let group = Path::new(roots.iter().find(is_unified)?).join(own).join(name);
-        fs::create_dir(&group).ok()?;
-        Some(Self(group))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It is empty as soon as the kernel is done with what was in it.
-        for _ in 0..500 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-}
-
-#[test]
-fn a_caller_is_found_in_the_control_group_that_it_was_put_in() {
-    let group = Group::new();
-    if skip(group.is_some(), "no control group can be made here") {
-        return;
-    }
-    let group = group.unwrap();
-    let mut shell = Running::sh("echo ready; read x");
-    shell.line();
-    let before = of(shell.pid());
-    assert!(before.cgroup().is_some());
-    if fs::write(group.0.join("cgroup.procs"), shell.pid().to_string()).is_err() {
-        skip(false, "no process may be moved here");
-        return;
-    }
-    let evidence = of(shell.pid());
-    let name = group.0.file_name().unwrap().to_str().unwrap();
-    let cgroup = evidence.cgroup().unwrap();
-    assert!(cgroup.path().ends_with(name), "{cgroup:?}");
-    assert_ne!(before.cgroup(), Some(cgroup));
-    if cgroup.path() == format!("/{name}") {
-        assert_eq!(cgroup.unit(), Some(name));
-    }
 }
 
 #[test]
@@ -495,10 +341,7 @@ fn the_proc_of_another_pid_namespace_is_not_believed() {
         }
         return;
     }
-    if skip(has_user_namespaces(), "no user namespaces here") {
-        return;
-    }
-    let ended = Command::new("unshare")
+    let ended = unshare()
         .args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "access::evidence::evidence_test::the_proc_of_another_pid_namespace_is_not_believed"])
@@ -507,4 +350,133 @@ fn the_proc_of_another_pid_namespace_is_not_believed() {
         .unwrap();
     let said = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success() && said.contains("1 passed"), "{ended:?}");
+}
+
+/// What only root may do.
+mod as_root {
+    use super::*;
+
+    #[test]
+    fn supplementary_groups_are_the_kernels() {
+        let mut cat = Running::start(
+            Command::new("setpriv")
+                .args(["--reuid=12345", "--regid=23456", "--groups=4,60001,4294967294", "--"])
+                .args(["sh", "-c", "echo ready; read x"]),
+        );
+        cat.line();
+        let evidence = Evidence::of(Caller { uid: 12345, gid: 23456, pid: cat.pid() });
+        assert_eq!(evidence.groups(), Some([4, 60001, 4_294_967_294].as_slice()));
+        // Of other users, only root may see what they run.
+        assert!(evidence.executable().is_some());
+    }
+
+    /// A process with the number that another had, made on purpose.
+    #[test]
+    fn who_has_a_dead_callers_number_is_not_the_caller() {
+        let (pid, held, unread, _successor) = loop {
+            let mut shell = Running::sh("echo ready; read x");
+            shell.line();
+            let pid = shell.pid();
+            let (held, unread) = (of(pid), of(pid));
+            assert!(held.tgid().is_some());
+            until(|| since_boot() > unread.seen + Duration::from_millis(30));
+            shell.end();
+            match Successor::with(pid) {
+                Ok(successor) => break (pid, held, unread, successor),
+                // Somebody else has been given it meanwhile.
+                Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "it takes Linux 5.5: {error}"),
+            }
+        };
+        assert!(!is_nothing_known(&of(pid)), "somebody has the number");
+        assert!(held.executable().is_none() && held.cgroup().is_none());
+        assert!(is_nothing_known(&unread));
+    }
+
+    struct Successor(libc::pid_t);
+
+    impl Successor {
+        fn with(pid: u32) -> std::io::Result<Self> {
+            let wanted = libc::pid_t::try_from(pid).unwrap();
+            // SAFETY: all zeroes are a valid clone_args.
+            let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+            arguments.exit_signal = libc::SIGCHLD as u64;
+            arguments.set_tid = std::ptr::from_ref(&wanted) as u64;
+            arguments.set_tid_size = 1;
+            // SAFETY: like fork; the child makes system calls only and never returns. `arguments` and `wanted`
+            // outlive the call.
+            let made = unsafe { libc::syscall(libc::SYS_clone3, &arguments, size_of_val(&arguments)) };
+            if made == 0 {
+                // SAFETY: the child, which allocates nothing.
+                unsafe {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    loop {
+                        libc::pause();
+                    }
+                }
+            }
+            if made > 0 { Ok(Self(wanted)) } else { Err(std::io::Error::last_os_error()) }
+        }
+    }
+
+    impl Drop for Successor {
+        fn drop(&mut self) {
+            // SAFETY: a child of ours that nobody else waits for.
+            unsafe {
+                libc::kill(self.0, libc::SIGKILL);
+                libc::waitpid(self.0, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+
+    /// A control group that is gone when the test is.
+    struct Group(PathBuf);
+
+    impl Group {
+        /// Below ours in the hierarchy that counts.
+        fn new() -> Self {
+            let name = format!("hushfs-test-{}.scope", std::process::id());
+            let own = of(std::process::id()).cgroup().unwrap().path().trim_matches('/').to_owned();
+            let lines = fs::read_to_string("/proc/self/cgroup").unwrap();
+            let is_systemds =
+                lines.lines().any(|line| line.ends_with(&format!(":name=systemd:/{own}"))) && !own.is_empty();
+            let roots: &[&str] =
+                if is_systemds { &["/sys/fs/cgroup/systemd"] } else { &["/sys/fs/cgroup/unified", "/sys/fs/cgroup"] };
+            let is_unified = |root: &&&str| is_systemds || Path::new(root).join("cgroup.controllers").exists();
+            let root = roots.iter().find(is_unified).expect("the hierarchy that counts");
+            let group = Path::new(root).join(own).join(name);
+            fs::create_dir(&group)
+                .unwrap_or_else(|error| panic!("cannot make the control group {}: {error}", group.display()));
+            Self(group)
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            // It is empty as soon as the kernel is done with what was in it.
+            for _ in 0..500 {
+                if fs::remove_dir(&self.0).is_ok() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    #[test]
+    fn a_caller_is_found_in_the_control_group_that_it_was_put_in() {
+        let group = Group::new();
+        let mut shell = Running::sh("echo ready; read x");
+        shell.line();
+        let before = of(shell.pid());
+        assert!(before.cgroup().is_some());
+        fs::write(group.0.join("cgroup.procs"), shell.pid().to_string()).unwrap();
+        let evidence = of(shell.pid());
+        let name = group.0.file_name().unwrap().to_str().unwrap();
+        let cgroup = evidence.cgroup().unwrap();
+        assert!(cgroup.path().ends_with(name), "{cgroup:?}");
+        assert_ne!(before.cgroup(), Some(cgroup));
+        if cgroup.path() == format!("/{name}") {
+            assert_eq!(cgroup.unit(), Some(name));
+        }
+    }
 }

@@ -11,6 +11,8 @@ mod cgroup;
 #[cfg(test)]
 mod evidence_test;
 mod executable;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod procfs;
 mod thread;
 

@@ -28,12 +28,12 @@ pub struct Thread {
 
 /// What stays the same for as long as a thread lives and runs the same program.
 #[derive(Debug, PartialEq, Eq)]
-struct Started {
+pub(super) struct Started {
     /// In clock ticks since boot.
-    at: u64,
-    name: Vec<u8>,
+    pub(super) at: u64,
+    pub(super) name: Vec<u8>,
     /// Where the code and the stack begin; not told to those who may not trace the process.
-    image: (u64, u64),
+    pub(super) image: (u64, u64),
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Started {
     }
 
     /// `TID (NAME) STATE …`: a name may hold anything, so the last parenthesis ends it.
-    fn parse(stat: &[u8]) -> Option<Self> {
+    pub(super) fn parse(stat: &[u8]) -> Option<Self> {
         let open = stat.iter().position(|byte| *byte == b'(')?;
         let close = stat.iter().rposition(|byte| *byte == b')')?;
         let name = stat.get(open + 1..close)?.to_vec();
@@ -142,7 +142,7 @@ impl Started {
 }
 
 impl Status {
-    fn parse(status: &[u8]) -> Option<Self> {
+    pub(super) fn parse(status: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(status);
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
         let numbers = |name: &str| -> Option<Vec<u32>> {

@@ -14,6 +14,8 @@ pub(super) mod caller_identity;
 mod client;
 mod connection;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod iam;
 pub mod parameter_store;
 mod role;
@@ -22,6 +24,3 @@ mod session;
 mod spread;
 mod transport;
 mod whoami;
-
-#[cfg(feature = "fuzzing")]
-pub use iam::fuzzing;

@@ -26,6 +26,15 @@ pub(super) async fn list(shared: &Arc<Shared>) -> Result<Listing, Error> {
 
 /// The names of all secret scopes, those backed by an Azure key vault included, each once.
 pub(super) async fn scopes(shared: &Arc<Shared>) -> Result<Vec<String>, Error> {
+    let call = "secrets/scopes/list";
+    let reply = session::get(shared, call, "/api/2.0/secrets/scopes/list", &[]).await?;
+    if !reply.is_success() {
+        return Err(error::from_reply(call, &reply));
+    }
+    scopes_in(call, &reply.body)
+}
+
+pub(super) fn scopes_in(call: &str, body: &[u8]) -> Result<Vec<String>, Error> {
     #[derive(Deserialize)]
     struct Scopes {
         // An empty one leaves the list out.
@@ -36,12 +45,7 @@ pub(super) async fn scopes(shared: &Arc<Shared>) -> Result<Vec<String>, Error> {
     struct Scope {
         name: String,
     }
-    let call = "secrets/scopes/list";
-    let reply = session::get(shared, call, "/api/2.0/secrets/scopes/list", &[]).await?;
-    if !reply.is_success() {
-        return Err(error::from_reply(call, &reply));
-    }
-    let Scopes { scopes } = object(&reply.body).ok_or_else(|| error::not_understood(call))?;
+    let Scopes { scopes } = object(body).ok_or_else(|| error::not_understood(call))?;
     let mut names: Vec<String> = scopes.into_iter().map(|scope| scope.name).collect();
     names.sort_unstable();
     names.dedup();

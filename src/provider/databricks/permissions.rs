@@ -76,10 +76,6 @@ fn unknown(why: &str) -> Permission {
 
 /// The ACL of ourselves, or why it is not to be had.
 async fn acl(shared: &Arc<Shared>, name: &ScopeName) -> String {
-    #[derive(Deserialize)]
-    struct Acl {
-        permission: String,
-    }
     let asked = async {
         let me = whoami::user_name(shared).await?;
         let call = format!("secrets/acls/get of `{}` for {}", name.as_str(), clean(&me));
@@ -88,8 +84,7 @@ async fn acl(shared: &Arc<Shared>, name: &ScopeName) -> String {
         if !reply.is_success() {
             return Err(error::from_reply(&call, &reply));
         }
-        let Acl { permission } = object(&reply.body).ok_or_else(|| error::not_understood(&call))?;
-        Ok(format!("its ACL gives {} {}", clean(&me), clean(&permission)))
+        Ok(format!("its ACL gives {} {}", clean(&me), granted(&call, &reply.body)?))
     };
     match asked.await {
         Ok(text) => text,
@@ -97,4 +92,14 @@ async fn acl(shared: &Arc<Shared>, name: &ScopeName) -> String {
         Err(error) if error.kind == ErrorKind::NotFound => "its ACL does not name us, so a group does".to_owned(),
         Err(error) => format!("its ACL is not known: {}", error.detail),
     }
+}
+
+/// `READ`, `WRITE` or `MANAGE`, as an ACL has it.
+pub(super) fn granted(call: &str, body: &[u8]) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Acl {
+        permission: String,
+    }
+    let Acl { permission } = object(body).ok_or_else(|| error::not_understood(call))?;
+    Ok(clean(&permission))
 }

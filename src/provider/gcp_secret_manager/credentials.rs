@@ -5,7 +5,7 @@ use std::path::Path;
 use google_cloud_auth::credentials::{Builder, Credentials, anonymous, impersonated, service_account};
 use serde_json::Value;
 
-use super::{error, token_file, whoami};
+use super::{error, key_file, token_file, whoami};
 use crate::config::GcpAuth;
 use crate::provider::rest::{Openness, stamp, whole};
 use crate::provider::{Error, ErrorKind};
@@ -59,11 +59,5 @@ pub(super) async fn key(path: &Path) -> Result<Value, Error> {
     let refuse =
         |why: String| Error::new(ErrorKind::CredentialsRejected, format!("key_file {}: {why}", path.display()));
     let (text, _) = whole("key_file", path, Openness::Private).await?;
-    let key: Value = serde_json::from_slice(&text).map_err(|error| {
-        refuse(format!("not JSON, see line {}: expected the key file of a service account", error.line()))
-    })?;
-    match key.get("type").and_then(Value::as_str) {
-        Some("service_account") => Ok(key),
-        Some(_) | None => Err(refuse("not the key file of a service account: its `type` is another".into())),
-    }
+    key_file::parse(&text).map_err(refuse)
 }

@@ -12,6 +12,7 @@ use google_cloud_gax::client_builder::Error as BuilderError;
 use google_cloud_gax::error::Error as CallError;
 use google_cloud_gax::error::rpc::{Code, Status, StatusDetails};
 
+use super::quoted::{code_in, without_body};
 use crate::provider::text::{Cause, chain, clean, reasons};
 use crate::provider::{Error, ErrorKind};
 
@@ -148,13 +149,9 @@ fn credentials_reasons(error: &CredentialsError) -> String {
             "the answer cannot be understood".to_owned()
         } else {
             let text = cause.to_string();
-            // Ours is the word on whether to try again.
-            let text = text.replace(" and future attempts will not succeed", "");
-            let text = text.replace(" but future attempts may succeed", "");
-            match text.split_once(", body=<") {
-                Some((before, body)) => format!("{before}{}", code_in(body)),
-                None if text.contains("HTTP transport reports") => continue,
-                None => text,
+            match without_body(&text) {
+                Some(text) => text,
+                None => continue,
             }
         };
         if !texts.iter().any(|known| known.contains(&text)) {
@@ -162,20 +159,6 @@ fn credentials_reasons(error: &CredentialsError) -> String {
         }
     }
     clean(&texts.join(": "))
-}
-
-/// ` (invalid_grant)`: the `error` of an OAuth answer, or the `status` of one of Google's.
-fn code_in(body: &str) -> String {
-    for key in ["\"status\"", "\"error\""] {
-        let Some((_, rest)) = body.split_once(key) else { continue };
-        let rest = rest.trim_start_matches([':', ' ']);
-        let Some(rest) = rest.strip_prefix('"') else { continue };
-        let code = rest.split('"').next().unwrap_or_default();
-        if (1..=60).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_') {
-            return format!(" ({code})");
-        }
-    }
-    String::new()
 }
 
 /// Credentials that cannot even be tried. The library's own text may quote the file.

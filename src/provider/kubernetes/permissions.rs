@@ -68,19 +68,23 @@ async fn access(shared: &Shared, namespace: &str, name: Option<&ObjectName>) -> 
         ..SelfSubjectAccessReview::default()
     };
     let call = format!("ask whether we may get {about}");
-    let answer: SelfSubjectAccessReview = review_of(shared, &call, "selfsubjectaccessreviews", &review).await?;
-    let status = answer.status.ok_or_else(|| error::not_understood(&call))?;
+    let answer = review_of(shared, &call, "selfsubjectaccessreviews", &review).await?;
+    told(answer, &call, &about)
+}
+
+pub(super) fn told(answer: SelfSubjectAccessReview, call: &str, about: &str) -> Result<(Known, String), Error> {
+    let status = answer.status.ok_or_else(|| error::not_understood(call))?;
     let read = if status.allowed { Known::Yes } else { Known::No };
     let reason = status.reason.filter(|it| !it.is_empty()).map(|it| format!(": {}", clean(&it))).unwrap_or_default();
     let word = if status.allowed { "allows" } else { "does not allow" };
     Ok((read, format!("the server {word} get of {about}{reason}")))
 }
 
-struct Rules {
+pub(super) struct Rules {
     /// Objects that we may get by their names.
-    names: BTreeSet<String>,
+    pub(super) names: BTreeSet<String>,
     /// What no rule says is refused.
-    are_all: bool,
+    pub(super) are_all: bool,
 }
 
 async fn rules(shared: &Shared, namespace: &str) -> Result<Rules, Error> {
@@ -94,10 +98,14 @@ async fn rules(shared: &Shared, namespace: &str) -> Result<Rules, Error> {
         Err(error) if error.kind == ErrorKind::Denied => return Ok(Rules { names: BTreeSet::new(), are_all: false }),
         answer => answer?,
     };
-    let status = answer.status.ok_or_else(|| error::not_understood(&call))?;
+    rules_in(answer, &call, shared.resource())
+}
+
+pub(super) fn rules_in(answer: SelfSubjectRulesReview, call: &str, resource: &str) -> Result<Rules, Error> {
+    let status = answer.status.ok_or_else(|| error::not_understood(call))?;
     let has = |list: &Option<Vec<String>>, word: &str| list.iter().flatten().any(|it| it == word || it == "*");
     let is_about_us = |rule: &&ResourceRule| {
-        has(&Some(rule.verbs.clone()), "get") && has(&rule.api_groups, "") && has(&rule.resources, shared.resource())
+        has(&Some(rule.verbs.clone()), "get") && has(&rule.api_groups, "") && has(&rule.resources, resource)
     };
     let names = status.resource_rules.iter().filter(is_about_us).filter_map(|rule| rule.resource_names.clone());
     Ok(Rules { names: names.flatten().collect(), are_all: !status.incomplete })

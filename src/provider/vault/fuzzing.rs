@@ -1,14 +1,16 @@
 //! What a server of Vault's, or something else in its place, answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::de::IgnoredAny;
 
 use super::error::from_reply;
+use super::leased::fuzzing::leased;
+use super::permissions::{Capabilities, judge};
 use super::value::{Fields, Metadata, Versioned, auth, data, is_gone, payload, time};
 use crate::fuzzing::{choice, is_told_in_one_line};
-use crate::provider::Error;
 use crate::provider::rest::Reply;
+use crate::provider::{Error, Known};
 
 /// Nothing that is answered does harm, and a secret's raw value has the fields of its keys.
 pub fn vault(bytes: &[u8]) {
@@ -31,10 +33,22 @@ pub fn vault(bytes: &[u8]) {
     let status = [400, 403, 404, 429, 472, 500, 503, 307][usize::from(first % 8)];
     let reply = Reply::saying(status, body);
     let _ = is_told_in_one_line::<()>(Err(from_reply("read", &reply)));
+    leased(&reply);
+    capabilities(body);
     concealed(reply, first);
 }
 
-fn check(fields: &Fields<'_>) {
+/// A no is only what is said in one word.
+fn capabilities(body: &[u8]) {
+    let Some(told) = is_told_in_one_line(data::<HashMap<String, Capabilities>>("permissions", body)) else { return };
+    for (path, Capabilities(words)) in told {
+        let permission = judge(&path, &words);
+        assert_eq!(permission.read == Known::No, words == ["deny"], "{words:?}");
+        assert!(!permission.why.contains(char::is_control), "{:?}", permission.why);
+    }
+}
+
+pub(super) fn check(fields: &Fields<'_>) {
     let payload = payload("read", fields);
     let _ = is_told_in_one_line(payload.as_ref().map(|_| ()).map_err(|error| Error::new(error.kind, &*error.detail)));
     let Ok(payload) = payload else { return };

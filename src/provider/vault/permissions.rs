@@ -68,10 +68,10 @@ fn either(a: Permission, b: Permission) -> Permission {
 
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Capabilities(Vec<String>);
+pub(super) struct Capabilities(pub(super) Vec<String>);
 
 /// A no only where Vault says so in one word: a list without `read` may be of a server that knows more words.
-fn judge(path: &str, words: &[String]) -> Permission {
+pub(super) fn judge(path: &str, words: &[String]) -> Permission {
     let read = match words {
         [only] if only == "deny" => Known::No,
         words if words.iter().any(|word| word == "deny") => Known::Unknown,

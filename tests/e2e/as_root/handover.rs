@@ -189,6 +189,36 @@ fn a_file_of_a_version_that_is_gone_is_stale_and_never_another_version() {
 }
 
 #[test]
+fn a_ledger_larger_than_any_is_not_read_and_the_next_one_is_begun_in_its_place() {
+    let place = Place::new();
+    let machine = machine(&place, "");
+    machine.write("holder", HOLDER);
+    let results = machine.run(&format!(
+        "sh /holder >/results/held 2>/results/told &
+        holder=$!
+        until [ -e /run/open ]; do sleep 0.1; done
+        main=$(systemctl show --property=MainPID --value hushfs.service)
+        ledger=$(ls -l /proc/$main/fd | sed -n 's|.* \\([0-9]*\\) -> /memfd:hushfs-ledger.*|\\1|p' | head -n 1)
+        truncate --size=1G /proc/$main/fd/$ledger
+        {KILL}
+        cat /secrets/prod/db/KEY >/results/new
+        touch /run/go-on
+        wait $holder && exit 1
+        exec 4</secrets/prod/db/KEY
+        systemctl restart hushfs.service
+        cat <&4 >/results/over-a-restart
+        journalctl --sync
+        journalctl --no-pager -u hushfs.service >/results/log"
+    ));
+    assert_eq!(results.file("new"), "value");
+    assert_eq!(results.file("held"), "v", "what was read before");
+    assert!(results.file("told").contains("Stale file handle"), "{}", results.file("told"));
+    assert_eq!(results.file("over-a-restart"), "value");
+    let log = results.file("log");
+    assert_eq!(log.matches("more than any that hushfs writes").count(), 1, "{log}");
+}
+
+#[test]
 fn who_has_a_file_open_over_a_restart_is_told_and_its_version_may_not_be_revoked() {
     let place = Place::new();
     let machine = machine(&place, "");

@@ -4,7 +4,7 @@ use super::answer::{page, refusal};
 use super::{ResourcePolicy, permission};
 
 /// Nothing that is answered does harm, and what is made of it is told in one line.
-pub fn aws(bytes: &[u8]) {
+pub fn iam(bytes: &[u8]) {
     if let Ok(page) = page(bytes) {
         for evaluation in page.results.iter().chain(&page.together) {
             for policy in [ResourcePolicy::None, ResourcePolicy::There] {

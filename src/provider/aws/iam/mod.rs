@@ -9,7 +9,7 @@ mod context;
 mod endpoint;
 mod evaluate;
 #[cfg(feature = "fuzzing")]
-pub mod fuzzing;
+pub(super) mod fuzzing;
 mod mapping;
 mod principal;
 mod request;

@@ -13,6 +13,8 @@ mod batch;
 mod describe;
 mod document;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod known;
 mod list;
 mod look;

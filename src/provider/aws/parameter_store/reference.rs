@@ -49,7 +49,7 @@ struct Source {
     version: Option<String>,
 }
 
-fn fetched(parameter: Parameter, name: &FullName, most: u64, call: &str) -> Result<Fetched, Error> {
+pub(super) fn fetched(parameter: Parameter, name: &FullName, most: u64, call: &str) -> Result<Fetched, Error> {
     let lacks = |what| Error::new(ErrorKind::Malformed, format!("{call}: the answer has no {what}"));
     let value = parameter.value.ok_or_else(|| lacks("value"))?;
     if value.len() as u64 > most {

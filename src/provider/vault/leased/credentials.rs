@@ -1,9 +1,8 @@
 //! The credentials of a role: those that are lent already, or new ones.
 
-use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustify_derive::Endpoint;
 use serde::Deserialize;
@@ -22,7 +21,7 @@ use super::{Paths, dynamic, fixed, role};
 use crate::config::LeasedEngine;
 use crate::provider::rest::{Reply, clean, object};
 use crate::provider::{self, Error, ErrorKind, Fetched, SecretName, VersionSelector};
-use crate::secret::Secret;
+use crate::secret::{Secret, wipe_stack};
 
 #[derive(Endpoint)]
 #[endpoint(path = "{self.mount}/{self.credentials}/{self.role}")]
@@ -53,6 +52,8 @@ pub(in super::super) async fn fetch(
             VersionSelector::Previous => Err(asked.no_version("no older credentials are kept")),
             VersionSelector::Named(version) => asked.named(&mut role, &version).await,
         };
+        // It was parsed in this task, and not where it is waited for.
+        wipe_stack();
         if let Err(Ok(Fetched { lease: Some(provider::Lease { hold: Some(hold), .. }), version, .. })) =
             answer.send(fetched)
             && let Ok(credentials) = hold.downcast()
@@ -66,6 +67,34 @@ pub(in super::super) async fn fetch(
         // A panic in a parser, or the runtime is shutting down.
         Err(_) => Err(Error::new(ErrorKind::Unreachable, "asking for credentials was broken off")),
     }
+}
+
+/// What an engine lends.
+#[derive(Deserialize)]
+pub(super) struct Lent<'a> {
+    lease_id: String,
+    pub(super) lease_duration: u64,
+    renewable: bool,
+    #[serde(borrow)]
+    pub(super) data: Option<&'a RawValue>,
+}
+
+/// The account of a static role.
+pub(super) struct Account<'a> {
+    pub(super) fields: Fields<'a>,
+    /// Seconds until its password is changed.
+    left: Option<u64>,
+    /// When that was last done.
+    changed: Option<SystemTime>,
+}
+
+pub(super) fn account<'a>(call: &str, body: &'a [u8]) -> Result<Account<'a>, Error> {
+    let mut fields: Fields<'a> = value::data(call, body)?;
+    // Counts down from answer to answer; it is told as the end of the lease.
+    let left = fields.remove("ttl").and_then(|text| text.get().parse::<u64>().ok());
+    let changed = fields.get("last_vault_rotation").or_else(|| fields.get("last_bao_rotation"));
+    let changed = changed.and_then(|text| value::time(text.get().trim_matches('"')));
+    Ok(Account { fields, left, changed })
 }
 
 /// A role that is asked for.
@@ -139,14 +168,6 @@ impl Asked {
 
     /// New credentials.
     async fn borrow(&self, role: &mut Role) -> Result<Fetched, Error> {
-        #[derive(Deserialize)]
-        struct Lent<'a> {
-            lease_id: String,
-            lease_duration: u64,
-            renewable: bool,
-            #[serde(borrow)]
-            data: Option<&'a RawValue>,
-        }
         let paths = dynamic(self.engine);
         let call = self.call(paths);
         let asked = Instant::now();
@@ -197,11 +218,7 @@ impl Asked {
         if !reply.is_success() {
             return Err(refusal(&call, &reply));
         }
-        let mut fields: BTreeMap<String, &RawValue> = value::data(&call, &reply.body)?;
-        // Counts down from answer to answer; it is told as the end of the lease.
-        let left = fields.remove("ttl").and_then(|text| text.get().parse::<u64>().ok());
-        let changed = fields.get("last_vault_rotation").or_else(|| fields.get("last_bao_rotation"));
-        let changed = changed.and_then(|text| value::time(text.get().trim_matches('"')));
+        let Account { fields, left, changed } = account(&call, &reply.body)?;
         let payload = payload(&self.shared, &call, &fields)?;
         Ok(Fetched {
             version: self.digest(payload.raw.expose()),
@@ -264,7 +281,7 @@ impl Asked {
 }
 
 /// Engines answer a role that there is not as they answer a wrong request, each in words of its own.
-fn refusal(call: &str, reply: &Reply) -> Error {
+pub(super) fn refusal(call: &str, reply: &Reply) -> Error {
     let mut error = from_reply(call, reply);
     let text = error.detail.to_lowercase();
     let missing = ["unknown", "not found", "no such", "could not find", "does not exist"];

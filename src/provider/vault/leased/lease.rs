@@ -40,6 +40,13 @@ pub(super) struct Terms {
     pub(super) is_renewable: bool,
 }
 
+/// What the server makes of it.
+#[derive(Deserialize)]
+pub(super) struct Renewed {
+    pub(super) lease_duration: u64,
+    renewable: bool,
+}
+
 #[derive(Endpoint)]
 #[endpoint(path = "sys/leases/renew", method = "POST")]
 struct RenewRequest {
@@ -106,11 +113,6 @@ impl Lease {
 
     /// Makes it last as long as the server lets it. False where it is over.
     pub(super) async fn renew(&mut self) -> Result<bool, Error> {
-        #[derive(Deserialize)]
-        struct Renewed {
-            lease_duration: u64,
-            renewable: bool,
-        }
         if self.left().is_zero() {
             return Ok(false);
         }
@@ -163,6 +165,6 @@ impl Lease {
 }
 
 /// A time that no clock reaches is one that nobody waits for.
-fn end(from: Instant, after: Duration) -> Instant {
+pub(super) fn end(from: Instant, after: Duration) -> Instant {
     from.checked_add(after).unwrap_or(from)
 }

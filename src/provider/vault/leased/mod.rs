@@ -6,6 +6,8 @@
 //! ends by itself, or when the provider is closed.
 
 mod credentials;
+#[cfg(feature = "fuzzing")]
+pub(super) mod fuzzing;
 mod lease;
 mod roles;
 mod table;

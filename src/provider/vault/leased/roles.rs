@@ -46,7 +46,7 @@ pub(in super::super) async fn list(shared: &Arc<Shared>, engine: LeasedEngine) -
     Ok(listing)
 }
 
-fn sort_in(name: String, listing: &mut Listing) {
+pub(super) fn sort_in(name: String, listing: &mut Listing) {
     let is_new = |listed: &Listing| !listed.secrets.iter().any(|it| it.name.as_str() == name);
     match SecretName::new(name.as_str()).filter(|_| names::is_possible(&name) && !name.contains('/')) {
         Some(secret) if is_new(listing) => listing.secrets.push(Listed { name: secret, changed: None }),
@@ -92,16 +92,20 @@ async fn of_both_kinds(
 }
 
 async fn names(shared: &Arc<Shared>, paths: Paths) -> Result<Vec<String>, Error> {
-    #[derive(Deserialize)]
-    struct Keys {
-        keys: Vec<String>,
-    }
     let mount = &shared.place.mount;
     let call = format!("listing of `{mount}/{}`", paths.roles);
     match session::ask(shared, &call, || RolesRequest { mount: mount.clone(), roles: paths.roles }).await {
-        Ok(reply) => Ok(value::data::<Keys>(&call, &reply.body)?.keys),
+        Ok(reply) => named(&call, &reply.body),
         // None yet.
         Err(error) if error.kind == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+pub(super) fn named(call: &str, body: &[u8]) -> Result<Vec<String>, Error> {
+    #[derive(Deserialize)]
+    struct Keys {
+        keys: Vec<String>,
+    }
+    Ok(value::data::<Keys>(call, body)?.keys)
 }
