@@ -14,6 +14,7 @@ mod as_root {
     mod google_identities;
     mod grants;
     mod handover;
+    mod hidden_commands;
     #[cfg(feature = "aws")]
     mod iam;
     #[cfg(feature = "aws")]
@@ -26,6 +27,7 @@ mod as_root {
     mod package;
     pub mod permissions;
     mod posix;
+    mod ptrace;
     mod reload;
     mod rootless;
     mod swapped_out;
@@ -56,6 +58,7 @@ mod doctor;
 mod endurance;
 mod environment;
 mod events;
+mod false_daemon;
 mod faults;
 #[cfg(feature = "gcp")]
 mod gcp;
@@ -122,3 +125,4 @@ mod vault_rabbitmq;
 #[cfg(feature = "vault")]
 mod vault_servers;
 mod who_read;
+mod writers;

@@ -7,7 +7,7 @@ use crate::support::bao_auth;
 use crate::support::daemon::{Place, errno_of_reading, eventually};
 use crate::support::fault_proxy::FaultProxy;
 use crate::support::openbao::OpenBao;
-use crate::support::vault_walk::{NEW, OLD, Walk};
+use crate::support::vault_walk::{NEW, OLD, Walk, names};
 
 const RENEW: &str = "POST /v1/auth/token/renew-self";
 
@@ -38,6 +38,27 @@ fn a_token_in_a_file_reads_and_whatever_is_in_the_file_counts_at_once() {
     assert!(!place.log().contains(&first), "the token is in the log");
     server.file("token", &token("reader"));
     is_taken_again(&walk);
+}
+
+#[test]
+fn a_mount_comes_up_without_a_token_and_serves_as_soon_as_its_file_holds_one() {
+    let (place, server) = (Place::new(), prepared(OpenBao::start()));
+    let file = server.folder().join("token");
+    let auth = format!("auth = {{ method = \"token\", token_file = {file:?} }}\nnegative_ttl = \"1s\"");
+    let walk = Walk::new(&place, &scope(&server.url(), &auth));
+    let _daemon = walk.mount();
+    let is_there = || assert_eq!(names(&place.mnt()), ["app"]);
+    is_there();
+    assert_eq!(errno_of_reading(&walk.file()), Some(libc::EKEYREJECTED));
+    is_refused(&walk, "cannot be read");
+    server.file("token", "");
+    is_refused(&walk, "is empty");
+    is_there();
+
+    server.file("token", &server.token(&["reader"], json!({})));
+    let read = eventually("the value, by the same daemon", || std::fs::read_to_string(walk.file()).ok());
+    assert_eq!(read, OLD);
+    walk.looks_around("vault");
 }
 
 #[test]
