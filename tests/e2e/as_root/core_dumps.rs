@@ -117,6 +117,14 @@ fn an_image_that_root_takes_of_the_daemon_has_no_value() {
 }
 
 /// Right after reads, while connections hold what has come through them.
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 fn an_image_has_no_memory(provider: &str) {
     let (place, mark) = (Place::new(), Mark::new());
     let backend = Backend::start(provider, &place, &mark);

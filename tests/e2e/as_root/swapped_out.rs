@@ -19,6 +19,14 @@ const CAP_IPC_LOCK: i32 = 14;
 const ORDINARY: u64 = 8 << 20;
 
 /// Has root's daemon keep CAP_IPC_LOCK, which no limit binds. The unit has no limit instead, but not every root may lift one.
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 const UNBOUND: &str = "[sandbox]\nuser = false\ncapabilities = false\n";
 
 /// A file on a disk that the kernel may write memory to. `tests/setup/sandbox` turns it off where this cannot.
@@ -134,6 +142,14 @@ fn memory_that_the_kernel_writes_to_swap_holds_no_value() {
 }
 
 /// Right after reads, while connections hold what has come through them.
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 fn nothing_of_a_daemon_without_a_limit_is_swapped(provider: &str) {
     let (place, mark, other) = (Place::new(), Mark::new(), Mark::new());
     let backend = Backend::start(provider, &place, &mark);
