@@ -106,6 +106,10 @@ impl Budget {
         Self { counts_names_apart, ..self }
     }
 
+    pub fn counts_names_apart(&self) -> bool {
+        self.counts_names_apart
+    }
+
     /// The same from now on at another rate: the provider's pauses are kept as before.
     #[must_use]
     pub fn at(&self, rate: Option<Rate>) -> Self {

@@ -200,12 +200,15 @@ impl Memory {
         {
             return Some(self.presence_of(source, path, Err(failure)));
         }
-        let known = self.presences.peek(&key).filter(|known| !known.outdated)?;
-        if self.fresh(source, path).is_some() {
-            return Some(Ok(Presence { secret: Known::Yes, ..*known.value }));
+        let known = self.presences.peek(&key).filter(|known| !known.outdated);
+        if let Some(good) = self.fresh(source, path) {
+            let nothing = Presence { secret: Known::Unknown, children: Known::Unknown, changed: good.value.created };
+            let known = known.map_or(nothing, |known| Presence::clone(&known.value));
+            return Some(Ok(Presence { secret: Known::Yes, ..known }));
         }
-        let is_believed = self.presences.age(&known) < names.ttl.max(source.scope.cache.ttl);
-        (known.value.is_mere_folder() && is_believed).then(|| Ok(Presence::clone(&known.value)))
+        let folder = known.filter(|known| known.value.is_mere_folder())?;
+        let is_believed = self.presences.age(&folder) < names.ttl.max(source.scope.cache.ttl);
+        is_believed.then(|| Ok(Presence::clone(&folder.value)))
     }
 
     /// What a fresh listing says of a name, if that is to be believed.

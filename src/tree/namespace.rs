@@ -288,10 +288,21 @@ impl Namespace {
         }
     }
 
+    /// While questions about names are too many, as while they are refused, it is not known what is there. Asking for a
+    /// value tells, where that is not too many as well.
+    fn if_it_can_be_told(&self, at: &SecretNode, told: Result<Presence, Refusal>) -> Result<Presence, Refusal> {
+        match told {
+            Err(refusal) if refusal.is_throttled() && self.source_of(at)?.budget.counts_names_apart() => {
+                Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
+            }
+            told => told,
+        }
+    }
+
     /// A name directly in a scope. Where the provider will not say what there is, or not now, every name is taken
     /// for a directory; asking for a key in it tells.
     async fn top_directory(&self, at: SecretNode, deadline: Instant) -> Result<Found, Refusal> {
-        let presence = if_it_can_be_told(self.presence_in_passing(&at, deadline).await)?;
+        let presence = self.if_it_can_be_told(&at, self.presence_in_passing(&at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -317,7 +328,7 @@ impl Namespace {
             Some(_) => self.presence(at, deadline).await,
             None => self.presence_on_the_way(at, deadline).await,
         };
-        let here = if_it_can_be_told(here)?;
+        let here = self.if_it_can_be_told(at, here)?;
         // Where nobody says whether anything is below, a key that is at hand is taken for what is meant.
         let may_be_hidden = here.children == Known::Yes || here.children == Known::Unknown && !is_at_hand;
         let mut unsure = None;
@@ -360,7 +371,7 @@ impl Namespace {
 
     /// Is a directory still there, and as what?
     async fn directory_presence(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
-        let presence = if_it_can_be_told(self.presence_in_passing(at, deadline).await)?;
+        let presence = self.if_it_can_be_told(at, self.presence_in_passing(at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -445,17 +456,6 @@ impl Namespace {
             modified: modified(document),
             valid_for: if document.stale { Duration::ZERO } else { left.min(FILE_TTL) },
         })
-    }
-}
-
-/// While questions about names are too many, as while they are refused, it is not known what is there: asking for a value
-/// tells, which has a quota of its own.
-fn if_it_can_be_told(told: Result<Presence, Refusal>) -> Result<Presence, Refusal> {
-    match told {
-        Err(refusal) if refusal.is_throttled() => {
-            Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
-        }
-        told => told,
     }
 }
 

@@ -145,7 +145,9 @@ fn every_failure_has_its_errno() {
         // The last, for the whole scope then pauses.
         ("prod/all-throttled", throttled(), libc::EBUSY),
     ] {
-        cloud.proxy.set("*", fault);
+        for operation in ["*", "GetSecretValue"] {
+            cloud.proxy.set(operation, fault.clone());
+        }
         assert_errno(&place.mnt().join(name).join("value"), errno);
     }
     let log = place.log();

@@ -63,9 +63,10 @@ pub fn rows() -> Vec<Row> {
     use Promise::{Fresh, Refused, Stale, Value};
     const JSON: &str = "application/json";
     const PAGE: &str = "<!DOCTYPE html><html><title>Sign in to the network</title></html>";
-    let slow = Http(Fault::Delay(Duration::from_millis(300)));
+    // A path takes up to four of them, and all are to be had within `timeout` on a busy machine, too.
+    let slow = Http(Fault::Delay(Duration::from_millis(100)));
     vec![
-        Row { most_calls: usize::MAX, ..row("slow", "each answer takes 0.3 s", slow, &[None], Fresh) },
+        Row { most_calls: usize::MAX, ..row("slow", "each answer takes 0.1 s", slow, &[None], Fresh) },
         row("late", "each answer takes a minute", Http(Fault::Delay(TIMEOUT * 30)), ETIMEDOUT, Stale),
         row("hang", "calls are taken and never answered", Http(Fault::Hang), ETIMEDOUT, Stale),
         row("half-open", "connections are taken, nothing is said on them", Line(Trouble::HalfOpen), ETIMEDOUT, Stale),
