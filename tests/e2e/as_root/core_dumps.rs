@@ -8,6 +8,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 use crate::support::backend::{Backend, KEEPS_WORN, read_all};
 use crate::support::daemon::{Daemon, Place, limit};
 use crate::support::marked::Mark;

@@ -7,6 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::doctor::{Found, offline};
+#[cfg(any(
+    feature = "aws",
+    feature = "gcp",
+    feature = "vault",
+    feature = "azure",
+    feature = "kubernetes",
+    feature = "databricks"
+))]
 use crate::support::backend::{Backend, KEEPS_WORN, read_all};
 use crate::support::daemon::{Daemon, Place, drop_capabilities, eventually, limit};
 use crate::support::marked::Mark;
