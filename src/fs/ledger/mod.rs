@@ -2,7 +2,7 @@
 //! process, so that the next one knows what is meant. Names only, and no values.
 //!
 //! Lines are appended; one that a crash cut off is not read. When most say nothing any more, all is said anew further
-//! on and the memory before it is given back. So it has never more bytes than [`LARGEST`], and what has is none.
+//! on and the memory before it is given back. So it has never more bytes than `LARGEST`, and what has is none.
 
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
