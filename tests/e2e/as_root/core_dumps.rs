@@ -8,15 +8,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-#[cfg(any(
-    feature = "aws",
-    feature = "gcp",
-    feature = "vault",
-    feature = "azure",
-    feature = "kubernetes",
-    feature = "databricks"
-))]
-use crate::support::backend::{Backend, KEEPS_WORN, read_all};
 use crate::support::daemon::{Daemon, Place, limit};
 use crate::support::marked::Mark;
 use crate::support::memory::family;
@@ -124,7 +115,7 @@ fn an_image_that_root_takes_of_the_daemon_has_no_value() {
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
-/// Right after reads, while connections hold what has come through them.
+/// Of what has just come from a provider over a network.
 #[cfg(any(
     feature = "aws",
     feature = "gcp",
@@ -133,70 +124,76 @@ fn an_image_that_root_takes_of_the_daemon_has_no_value() {
     feature = "kubernetes",
     feature = "databricks"
 ))]
-fn an_image_has_no_memory(provider: &str) {
-    let (place, mark) = (Place::new(), Mark::new());
-    let backend = Backend::start(provider, &place, &mark);
-    place.configure(&(backend.scope() + "ttl = \"1h\"\n"));
-    let mut command = place.hushfs(&["mount"]);
-    backend.environment(&mut command);
-    command.env(KEEPS_WORN, "1");
-    let daemon = place.start(command);
-    read_all(&place, &mark);
-    let process = daemon.child.id();
-    let image = taken(&place, process, &[]);
-    let memory = memory_in(&image);
-    assert!(size(&memory) < OF_THE_KERNEL, "of {} bytes", image.len());
-    assert!(!memory.iter().any(|part| mark.is_in(part)));
-    // It is not that there is nothing; what is released does not keep it for as long.
-    if cfg!(debug_assertions) {
-        // As every process has it that says nothing else: memory that has no file.
-        fs::write(format!("/proc/{process}/coredump_filter"), "0x33").unwrap();
+mod network {
+    use super::*;
+    use crate::support::backend::{Backend, KEEPS_WORN, read_all};
+
+    /// Right after reads, while connections hold what has come through them.
+    fn an_image_has_no_memory(provider: &str) {
+        let (place, mark) = (Place::new(), Mark::new());
+        let backend = Backend::start(provider, &place, &mark);
+        place.configure(&(backend.scope() + "ttl = \"1h\"\n"));
+        let mut command = place.hushfs(&["mount"]);
+        backend.environment(&mut command);
+        command.env(KEEPS_WORN, "1");
+        let daemon = place.start(command);
+        read_all(&place, &mark);
+        let process = daemon.child.id();
         let image = taken(&place, process, &[]);
         let memory = memory_in(&image);
-        assert!(size(&memory) > OF_THE_KERNEL, "of {} bytes", image.len());
-        assert!(memory.iter().any(|part| mark.is_in(part)), "connections hold what is kept out");
+        assert!(size(&memory) < OF_THE_KERNEL, "of {} bytes", image.len());
+        assert!(!memory.iter().any(|part| mark.is_in(part)));
+        // It is not that there is nothing; what is released does not keep it for as long.
+        if cfg!(debug_assertions) {
+            // As every process has it that says nothing else: memory that has no file.
+            fs::write(format!("/proc/{process}/coredump_filter"), "0x33").unwrap();
+            let image = taken(&place, process, &[]);
+            let memory = memory_in(&image);
+            assert!(size(&memory) > OF_THE_KERNEL, "of {} bytes", image.len());
+            assert!(memory.iter().any(|part| mark.is_in(part)), "connections hold what is kept out");
+        }
+        assert_eq!(daemon.stop().code(), Some(0));
     }
-    assert_eq!(daemon.stop().code(), Some(0));
-}
 
-#[cfg(feature = "aws")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_aws_secrets_manager() {
-    an_image_has_no_memory("aws-secrets-manager");
-}
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_aws_secrets_manager() {
+        an_image_has_no_memory("aws-secrets-manager");
+    }
 
-#[cfg(feature = "aws")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_aws_parameter_store() {
-    an_image_has_no_memory("aws-parameter-store");
-}
+    #[cfg(feature = "aws")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_aws_parameter_store() {
+        an_image_has_no_memory("aws-parameter-store");
+    }
 
-#[cfg(feature = "gcp")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_google_cloud() {
-    an_image_has_no_memory("gcp-secret-manager");
-}
+    #[cfg(feature = "gcp")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_google_cloud() {
+        an_image_has_no_memory("gcp-secret-manager");
+    }
 
-#[cfg(feature = "vault")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_vault() {
-    an_image_has_no_memory("vault");
-}
+    #[cfg(feature = "vault")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_vault() {
+        an_image_has_no_memory("vault");
+    }
 
-#[cfg(feature = "azure")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_azure_key_vault() {
-    an_image_has_no_memory("azure-key-vault");
-}
+    #[cfg(feature = "azure")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_azure_key_vault() {
+        an_image_has_no_memory("azure-key-vault");
+    }
 
-#[cfg(feature = "kubernetes")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_kubernetes() {
-    an_image_has_no_memory("kubernetes");
-}
+    #[cfg(feature = "kubernetes")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_kubernetes() {
+        an_image_has_no_memory("kubernetes");
+    }
 
-#[cfg(feature = "databricks")]
-#[test]
-fn an_image_has_no_memory_with_what_came_from_databricks() {
-    an_image_has_no_memory("databricks");
+    #[cfg(feature = "databricks")]
+    #[test]
+    fn an_image_has_no_memory_with_what_came_from_databricks() {
+        an_image_has_no_memory("databricks");
+    }
 }

@@ -7,15 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::doctor::{Found, offline};
-#[cfg(any(
-    feature = "aws",
-    feature = "gcp",
-    feature = "vault",
-    feature = "azure",
-    feature = "kubernetes",
-    feature = "databricks"
-))]
-use crate::support::backend::{Backend, KEEPS_WORN, read_all};
 use crate::support::daemon::{Daemon, Place, drop_capabilities, eventually, limit};
 use crate::support::marked::Mark;
 use crate::support::memory::{Kind, family, page_out, scan};
@@ -25,17 +16,6 @@ const SIZE: usize = 96 << 20;
 const CAP_IPC_LOCK: i32 = 14;
 /// What a login may lock by default.
 const ORDINARY: u64 = 8 << 20;
-
-/// Has root's daemon keep CAP_IPC_LOCK, which no limit binds. The unit has no limit instead, but not every root may lift one.
-#[cfg(any(
-    feature = "aws",
-    feature = "gcp",
-    feature = "vault",
-    feature = "azure",
-    feature = "kubernetes",
-    feature = "databricks"
-))]
-const UNBOUND: &str = "[sandbox]\nuser = false\ncapabilities = false\n";
 
 /// A file on a disk that the kernel may write memory to. `tests/setup/sandbox` turns it off where this cannot.
 struct Swap(PathBuf);
@@ -149,7 +129,7 @@ fn memory_that_the_kernel_writes_to_swap_holds_no_value() {
     assert_eq!(daemon.stop().code(), Some(0));
 }
 
-/// Right after reads, while connections hold what has come through them.
+/// Of what has just come from a provider over a network.
 #[cfg(any(
     feature = "aws",
     feature = "gcp",
@@ -158,84 +138,93 @@ fn memory_that_the_kernel_writes_to_swap_holds_no_value() {
     feature = "kubernetes",
     feature = "databricks"
 ))]
-fn nothing_of_a_daemon_without_a_limit_is_swapped(provider: &str) {
-    let (place, mark, other) = (Place::new(), Mark::new(), Mark::new());
-    let backend = Backend::start(provider, &place, &mark);
-    let scope = backend.scope() + "ttl = \"1h\"\n";
-    let mounted = |is_bound: bool| {
-        place.configure(&if is_bound { scope.clone() } else { format!("{UNBOUND}{scope}") });
-        let mut command = place.hushfs(&["mount"]);
-        backend.environment(&mut command);
-        command.env(KEEPS_WORN, "1");
-        if is_bound {
-            may_lock(&mut command, ORDINARY);
-        }
-        let daemon = place.start(command);
-        read_all(&place, &mark);
-        daemon
-    };
-    let program = Keeper::of(&other);
+mod network {
+    use super::*;
+    use crate::support::backend::{Backend, KEEPS_WORN, read_all};
 
-    let daemon = mounted(false);
-    let swap = Swap::on();
-    write_out(&swap, &daemon, &program, &other);
-    assert_eq!(swapped(daemon.child.id()), 0, "kB of the daemon are in swap");
-    assert_eq!(mark.sightings(&swap.contents()), []);
-    assert_eq!(place.status()["cache"]["memory_all_locked"], true);
-    let told = told(&place);
-    assert!(told.starts_with("all of the daemon's memory is locked"), "{told}");
-    assert!(!place.log().contains("cannot lock all memory"), "{}", place.log());
-    assert_eq!(daemon.stop().code(), Some(0));
+    /// Has root's daemon keep CAP_IPC_LOCK, which no limit binds. The unit has no limit instead, but not every root may lift one.
+    const UNBOUND: &str = "[sandbox]\nuser = false\ncapabilities = false\n";
 
-    // It is not that there is nothing; what is released does not keep it for as long.
-    if cfg!(debug_assertions) {
-        let daemon = mounted(true);
-        eventually("what connections hold is on the disk where not all may be locked", || {
-            page_out(daemon.child.id());
-            mark.is_in(&swap.contents()).then_some(())
-        });
+    /// Right after reads, while connections hold what has come through them.
+    fn nothing_of_a_daemon_without_a_limit_is_swapped(provider: &str) {
+        let (place, mark, other) = (Place::new(), Mark::new(), Mark::new());
+        let backend = Backend::start(provider, &place, &mark);
+        let scope = backend.scope() + "ttl = \"1h\"\n";
+        let mounted = |is_bound: bool| {
+            place.configure(&if is_bound { scope.clone() } else { format!("{UNBOUND}{scope}") });
+            let mut command = place.hushfs(&["mount"]);
+            backend.environment(&mut command);
+            command.env(KEEPS_WORN, "1");
+            if is_bound {
+                may_lock(&mut command, ORDINARY);
+            }
+            let daemon = place.start(command);
+            read_all(&place, &mark);
+            daemon
+        };
+        let program = Keeper::of(&other);
+
+        let daemon = mounted(false);
+        let swap = Swap::on();
+        write_out(&swap, &daemon, &program, &other);
+        assert_eq!(swapped(daemon.child.id()), 0, "kB of the daemon are in swap");
+        assert_eq!(mark.sightings(&swap.contents()), []);
+        assert_eq!(place.status()["cache"]["memory_all_locked"], true);
+        let told = told(&place);
+        assert!(told.starts_with("all of the daemon's memory is locked"), "{told}");
+        assert!(!place.log().contains("cannot lock all memory"), "{}", place.log());
         assert_eq!(daemon.stop().code(), Some(0));
+
+        // It is not that there is nothing; what is released does not keep it for as long.
+        if cfg!(debug_assertions) {
+            let daemon = mounted(true);
+            eventually("what connections hold is on the disk where not all may be locked", || {
+                page_out(daemon.child.id());
+                mark.is_in(&swap.contents()).then_some(())
+            });
+            assert_eq!(daemon.stop().code(), Some(0));
+        }
     }
-}
 
-#[cfg(feature = "aws")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_aws_secrets_manager_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("aws-secrets-manager");
-}
+    #[cfg(feature = "aws")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_aws_secrets_manager_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("aws-secrets-manager");
+    }
 
-#[cfg(feature = "aws")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_aws_parameter_store_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("aws-parameter-store");
-}
+    #[cfg(feature = "aws")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_aws_parameter_store_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("aws-parameter-store");
+    }
 
-#[cfg(feature = "gcp")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_google_cloud_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("gcp-secret-manager");
-}
+    #[cfg(feature = "gcp")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_google_cloud_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("gcp-secret-manager");
+    }
 
-#[cfg(feature = "vault")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_vault_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("vault");
-}
+    #[cfg(feature = "vault")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_vault_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("vault");
+    }
 
-#[cfg(feature = "azure")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_azure_key_vault_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("azure-key-vault");
-}
+    #[cfg(feature = "azure")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_azure_key_vault_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("azure-key-vault");
+    }
 
-#[cfg(feature = "kubernetes")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_kubernetes_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("kubernetes");
-}
+    #[cfg(feature = "kubernetes")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_kubernetes_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("kubernetes");
+    }
 
-#[cfg(feature = "databricks")]
-#[test]
-fn where_all_may_be_locked_nothing_that_came_from_databricks_is_in_swap() {
-    nothing_of_a_daemon_without_a_limit_is_swapped("databricks");
+    #[cfg(feature = "databricks")]
+    #[test]
+    fn where_all_may_be_locked_nothing_that_came_from_databricks_is_in_swap() {
+        nothing_of_a_daemon_without_a_limit_is_swapped("databricks");
+    }
 }
