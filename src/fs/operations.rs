@@ -371,6 +371,14 @@ impl Operations {
         result
     }
 
+    /// Where what a link leads to is looked for; None for what is no link.
+    pub fn directory_of(&self, ino: u64) -> Option<u64> {
+        match &*self.inodes.node(ino)? {
+            Node::Link(at, _) => Some(self.inodes.number(&Node::Directory(at.clone()))),
+            Node::Root | Node::Scope(..) | Node::Directory(_) | Node::Version(..) | Node::File(..) => None,
+        }
+    }
+
     fn node(&self, ino: u64) -> Result<Arc<Node>, Refusal> {
         self.inodes.node(ino).ok_or(Refusal::Unknown)
     }

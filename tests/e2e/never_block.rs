@@ -168,6 +168,21 @@ fn a_path_that_takes_several_calls_waits_for_all_of_them_no_longer_than_for_one(
     until("what was under way arrives", || fs::read(&file).is_ok_and(|bytes| bytes == b"value"));
 }
 
+#[test]
+fn a_path_through_a_link_waits_no_longer_than_another() {
+    let place = Place::new();
+    let cloud = Cloud::start(&place);
+    cloud.create("db", b"value");
+    let _daemon = cloud.mount(&place, &cloud.scope("slow", "timeout = \"4s\"\nttl = \"0\"\nmax_stale = \"0\""));
+    let file = place.mnt().join("slow/db/@current/value");
+    assert_eq!(fs::read(&file).unwrap(), b"value");
+    // Each part of the path takes a call: two for the link, and three for what it leads to.
+    cloud.proxy.set("GetSecretValue", Fault::Delay(Duration::from_millis(1200)));
+    assert_eq!(errno_of_reading(&file), Some(libc::ETIMEDOUT));
+    cloud.proxy.set("GetSecretValue", Fault::Pass);
+    assert_eq!(fs::read(&file).unwrap(), b"value");
+}
+
 /// Needs what only root may do or see.
 mod as_root {
     use super::*;

@@ -5,6 +5,7 @@
 //! task, and the thread goes on to the next request. No request waits past its deadline, nor for longer than
 //! its caller does, nor for long once nobody can come to the mount any more.
 
+use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -18,10 +19,11 @@ use super::device::Device;
 use super::directory;
 use super::interrupts::Interrupts;
 use super::reply::Reply;
-use super::walks::Walks;
+use super::walks::{At, Walks};
 use super::wire::{Notice, Operation, Request};
-use crate::access::Caller;
+use crate::access::{Caller, mode};
 use crate::cache::Failure;
+use crate::fs::attributes::Attributes;
 use crate::fs::handles::Directory;
 use crate::fs::operations::{GRACE, Opened, Operations};
 use crate::fs::serving::Serving;
@@ -89,22 +91,20 @@ impl Adapter {
         match operation {
             Operation::Lookup { name } => self.lookup(asking, name),
             Operation::GetAttr { handle } => {
-                let deadline = self.deadline(&asking);
+                let deadline = self.deadline(&asking, None);
                 let work = operations.getattr(asking.caller, asking.node, handle, deadline);
-                self.answer_on_the_way(
-                    asking,
-                    deadline,
-                    work,
-                    |found, _| found.ino,
-                    |reply, found| reply.attributes(&found),
-                );
+                let give = |reply: Reply, found: Attributes| reply.attributes(&found);
+                self.answer_on_the_way(asking, deadline, work, |found| Some(At::Node(found?.ino)), give);
             }
             Operation::ReadLink => {
-                let deadline = self.deadline(&asking);
+                let deadline = self.deadline(&asking, None);
                 let work = operations.readlink(asking.caller, asking.node, deadline);
-                self.answer(asking, deadline, work, |reply, target| {
+                // It leads to what is beside it.
+                let place = asking.operations.directory_of(asking.node).map(At::Node);
+                let give = |reply: Reply, target: String| {
                     reply.bytes(target.as_bytes());
-                });
+                };
+                self.answer_on_the_way(asking, deadline, work, move |_| place, give);
             }
             Operation::Open { for_writing: false } => self.open(asking),
             Operation::Open { for_writing: true } | Operation::SetAttr { .. } | Operation::Change => {
@@ -117,7 +117,7 @@ impl Adapter {
                 match operations.content(handle) {
                     Ok(content) => asking.reply.part(content.bytes(), offset, size),
                     Err(_) if operations.is_inherited(handle) => {
-                        let deadline = self.deadline(&asking);
+                        let deadline = self.deadline(&asking, None);
                         let work = operations.recover(handle, deadline);
                         self.answer(asking, deadline, work, move |reply, content| {
                             reply.part(content.bytes(), offset, size);
@@ -142,18 +142,15 @@ impl Adapter {
                 });
             }
             Operation::GetXattr { name, size } => {
-                let deadline = self.deadline(&asking);
+                let deadline = self.deadline(&asking, None);
                 let work = operations.getxattr(asking.caller, asking.node, name.to_owned(), deadline);
-                self.answer_on_the_way(
-                    asking,
-                    deadline,
-                    work,
-                    |_, node| node,
-                    move |reply, value| reply.xattr(&value, size),
-                );
+                // The kernel asks for the access control list of what it passes, and goes on.
+                let passed = (name == mode::XATTR).then_some(At::Node(asking.node));
+                let give = move |reply: Reply, value: Vec<u8>| reply.xattr(&value, size);
+                self.answer_on_the_way(asking, deadline, work, move |_| passed, give);
             }
             Operation::ListXattr { size } => {
-                let deadline = self.deadline(&asking);
+                let deadline = self.deadline(&asking, None);
                 let work = operations.listxattr(asking.caller, asking.node, deadline);
                 self.answer(asking, deadline, work, move |reply, names| reply.xattr(&names, size));
             }
@@ -192,29 +189,26 @@ impl Adapter {
         }
     }
 
-    fn lookup(&self, asking: Asking, name: &std::ffi::OsStr) {
+    fn lookup(&self, asking: Asking, name: &OsStr) {
         let operations = Arc::clone(&asking.operations);
-        let deadline = self.deadline(&asking);
+        let deadline = self.deadline(&asking, Some(name));
         let work = operations.lookup(asking.caller, asking.node, name.to_owned(), deadline);
         let giver = Arc::clone(&asking.operations);
-        self.answer_on_the_way(
-            asking,
-            deadline,
-            work,
-            |found, _| found.ino,
-            move |reply, found| {
-                if !reply.entry(&found) {
-                    giver.forget(found.ino, 1);
-                }
-            },
-        );
+        let give = move |reply: Reply, found: Attributes| {
+            if !reply.entry(&found) {
+                giver.forget(found.ino, 1);
+            }
+        };
+        let again = At::Refused(asking.node, name.to_owned());
+        let got_to = |found: Option<&Attributes>| Some(found.map_or(again, |found| At::Node(found.ino)));
+        self.answer_on_the_way(asking, deadline, work, got_to, give);
     }
 
     fn open(&self, asking: Asking) {
         // Direct: what read(2) gives stays out of the page cache.
         const FLAGS: FopenFlags = FopenFlags::FOPEN_DIRECT_IO.union(FopenFlags::FOPEN_NOFLUSH);
         let operations = Arc::clone(&asking.operations);
-        let deadline = self.deadline(&asking);
+        let deadline = self.deadline(&asking, None);
         let work = operations.open(asking.caller, asking.node, deadline);
         let (runtime, interrupts) = (self.runtime.clone(), Arc::clone(&self.interrupts));
         let giver = Arc::clone(&asking.operations);
@@ -241,7 +235,7 @@ impl Adapter {
 
     fn opendir(&self, asking: Asking) {
         let operations = Arc::clone(&asking.operations);
-        let deadline = self.deadline(&asking);
+        let deadline = self.deadline(&asking, None);
         let work = operations.opendir(asking.caller, asking.node, deadline);
         let giver = Arc::clone(&asking.operations);
         self.answer(asking, deadline, work, move |reply, handle| {
@@ -262,7 +256,7 @@ impl Adapter {
         if let Ok(listed) = operations.directory(handle) {
             return give(&operations, &listed, ino, asking.reply);
         }
-        let deadline = self.deadline(&asking);
+        let deadline = self.deadline(&asking, None);
         let work = Arc::clone(&operations).opendir(asking.caller, ino, deadline);
         self.answer(asking, deadline, work, move |reply, handle| {
             match operations.directory(handle) {
@@ -273,12 +267,12 @@ impl Adapter {
         });
     }
 
-    /// By when its answer must be in hand.
-    fn deadline(&self, asking: &Asking) -> Instant {
-        self.walks.deadline(asking.caller.pid, asking.node, asking.operations.deadline(asking.node))
+    /// By when its answer must be in hand. `name`: what is looked for in the node.
+    fn deadline(&self, asking: &Asking, name: Option<&OsStr>) -> Instant {
+        self.walks.deadline(asking.caller.pid, asking.node, name, asking.operations.deadline(asking.node))
     }
 
-    /// With what a call of a program's ends.
+    /// What no part of a path is, or the last one.
     fn answer<T: 'static>(
         &self,
         asking: Asking,
@@ -286,27 +280,17 @@ impl Adapter {
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
         give: impl FnOnce(Reply, T) + Send + 'static,
     ) {
-        self.work(asking, deadline, work, |_, _| None, give);
+        self.answer_on_the_way(asking, deadline, work, |_| None, give);
     }
 
-    /// From where such a call may go on: `got_to` says where that is, of the answer and the node that was asked about.
+    /// What may be a part of a path: `got_to` says from where its call may go on, of the answer, or of None where it is
+    /// refused.
     fn answer_on_the_way<T: 'static>(
         &self,
         asking: Asking,
         deadline: Instant,
         work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-        got_to: fn(&T, u64) -> u64,
-        give: impl FnOnce(Reply, T) + Send + 'static,
-    ) {
-        self.work(asking, deadline, work, move |answer, node| Some(got_to(answer, node)), give);
-    }
-
-    fn work<T: 'static>(
-        &self,
-        asking: Asking,
-        deadline: Instant,
-        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-        got_to: impl FnOnce(&T, u64) -> Option<u64> + Send + 'static,
+        got_to: impl FnOnce(Option<&T>) -> Option<At> + Send + 'static,
         give: impl FnOnce(Reply, T) + Send + 'static,
     ) {
         let Asking { reply, unique, node, caller, operations, .. } = asking;
@@ -323,7 +307,10 @@ impl Adapter {
         let first = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop()))));
         // A panic would end this thread, and the kernel's requests with it. A reply that is dropped answers EIO.
         let done = catch_unwind(AssertUnwindSafe(|| match first {
-            Ok(Poll::Ready(result)) => end(reply, result),
+            Ok(Poll::Ready(result)) => {
+                self.walks.has_gone(caller.pid, node, got_to(result.as_ref().ok()));
+                end(reply, result);
+            }
             Ok(Poll::Pending) => {
                 let waiting = self.interrupts.watch(unique, caller.pid);
                 let (detached, walks) = (Arc::clone(&self.detached), Arc::clone(&self.walks));
@@ -336,8 +323,9 @@ impl Adapter {
                         () = detached.is_over() => Err(Refusal::Failed(Failure::Deadline)),
                     };
                     // Before the kernel has its answer, after which the next request may come at once.
-                    if let Some(at) = result.as_ref().ok().and_then(|answer| got_to(answer, node)) {
-                        walks.may_go_on(caller.pid, at, deadline);
+                    match got_to(result.as_ref().ok()) {
+                        Some(at) => walks.may_go_on(caller.pid, at, deadline),
+                        None => walks.has_gone(caller.pid, node, None),
                     }
                     end(reply, result);
                 });
