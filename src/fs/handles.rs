@@ -128,6 +128,12 @@ impl Table {
         self.open.insert(handle, Open::File(file));
     }
 
+    /// One that was opened before all others that are here.
+    fn insert_first(&mut self, handle: u64, file: OpenFile) {
+        self.files.entry(file.ino).or_default().insert(0, handle);
+        self.open.insert(handle, Open::File(file));
+    }
+
     /// The open handles of a file, the last opened first.
     fn of_file(&self, ino: u64) -> impl Iterator<Item = &OpenFile> {
         let handles = self.files.get(&ino).into_iter().flatten().rev();
@@ -211,7 +217,7 @@ impl Handles {
         let content = Arc::new(content);
         let (ino, opener, era, since) = (file.ino, file.opener(), file.era, Instant::now());
         let file = OpenFile { content: Arc::clone(&content), ino, opener, era, since, superseded: false };
-        table.insert(handle, file);
+        table.insert_first(handle, file);
         Some(content)
     }
 
@@ -344,8 +350,11 @@ impl Handles {
         if let Some(Open::File(file)) = &removed {
             let Table { open, files, .. } = &mut *table;
             if let Some(handles) = files.get_mut(&file.ino) {
-                handles.retain(|other| *other != handle);
-                for other in handles.iter().filter(|other| closed && **other < handle) {
+                let later = handles.iter().position(|other| *other == handle).map_or(0, |at| {
+                    handles.remove(at);
+                    at
+                });
+                for other in handles.iter().take(later).filter(|_| closed) {
                     if let Some(Open::File(other)) = open.get_mut(other) {
                         other.superseded |= other.opener.thread == file.opener.thread;
                     }
@@ -467,6 +476,21 @@ mod tests {
         assert!(is_first_just_opened());
         handles.remove(open());
         assert!(!is_first_just_opened());
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_opened_was_opened_first_whatever_its_number() {
+        let document = document();
+        let file = ledger::OpenFile { ino: 5, opener: 7, version: "1".into(), origin: None, era: None, who: None };
+        for closes_the_later in [false, true] {
+            let (handles, opener) = (Handles::default(), Opener { thread: 7, who: None });
+            handles.numbers.0.store(1, Ordering::Relaxed);
+            handles.inherit([(9, file.clone())].into_iter());
+            let later = handles.add_file(5, opener, None, content(&document)).unwrap();
+            handles.restore(9, content(&document)).unwrap();
+            handles.remove(if closes_the_later { later } else { 9 });
+            assert_eq!(handles.snapshots(5)[0].just_opened, !closes_the_later);
+        }
     }
 
     #[test]
