@@ -32,8 +32,8 @@ pub struct Budget {
     state: Mutex<State>,
     /// A call has ended.
     ended: Notify,
-    /// Until when nothing is refreshed ahead of time, in nanoseconds; read without the lock, by every reader.
-    scarce_until: AtomicU64,
+    /// Until when nothing is refreshed ahead of time, in nanoseconds, for each lane; read without the lock, by every reader.
+    scarce_until: [AtomicU64; 2],
     refused: AtomicU64,
     counts_names_apart: bool,
 }
@@ -95,7 +95,7 @@ impl Budget {
     /// `rate`: None for no limit; the provider's pauses are kept all the same.
     pub fn new(scope: ScopeName, rate: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
         let state = State { bucket: rate.map(Bucket::new), lanes: Default::default(), told: None };
-        let (scarce_until, refused) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (scarce_until, refused) = (<[AtomicU64; 2]>::default(), AtomicU64::new(0));
         let (state, ended) = (Mutex::new(state), Notify::new());
         Self { scope, clock, state, ended, scarce_until, refused, counts_names_apart: false }
     }
@@ -128,8 +128,8 @@ impl Budget {
     }
 
     /// Are there calls to spare for what nobody waits for?
-    pub fn has_spare(&self) -> bool {
-        match self.scarce_until.load(Ordering::Relaxed) {
+    pub fn has_spare(&self, about: About) -> bool {
+        match self.scarce_until[self.lane(about)].load(Ordering::Relaxed) {
             0 => true,
             FOR_NOW => false,
             until => self.clock.now() >= Duration::from_nanos(until),
@@ -142,7 +142,7 @@ impl Budget {
     /// # Errors
     /// [`Throttled`](ErrorKind::Throttled) where there are none.
     pub fn spare(&self) -> Result<(), Error> {
-        if !self.has_spare() {
+        if !self.has_spare(About::Values) {
             let text = "not asked: calls to the provider are scarce at present, and are for readers";
             return Err(Error::new(ErrorKind::Throttled, text));
         }
@@ -160,7 +160,7 @@ impl Budget {
     /// [`Throttled`](ErrorKind::Throttled), at once, where that would take longer than `patience`; it names the reason
     /// and says when to come again.
     pub async fn turn(&self, about: About, patience: Duration) -> Result<Turn<'_>, Error> {
-        let lane = usize::from(self.counts_names_apart && about == About::Names);
+        let lane = self.lane(about);
         let deadline = self.clock.now().saturating_add(patience);
         self.wait_for_the_limit(lane, deadline).await?;
         loop {
@@ -256,8 +256,18 @@ impl Budget {
     fn note_scarcity(&self, state: &State) {
         let limit = state.bucket.as_ref().map_or(Duration::ZERO, Bucket::half_full_at);
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(FOR_NOW);
-        let [of_values, _] = &state.lanes;
-        self.scarce_until.store(if of_values.throttle.is_careful() { FOR_NOW } else { nanos }, Ordering::Relaxed);
+        for (until, lane) in self.scarce_until.iter().zip(&state.lanes) {
+            until.store(if lane.throttle.is_careful() { FOR_NOW } else { nanos }, Ordering::Relaxed);
+        }
+    }
+
+    /// Are such calls made one by one, or a few at a time, after a pause?
+    pub fn is_careful(&self, about: About) -> bool {
+        self.state().lanes[self.lane(about)].throttle.is_careful()
+    }
+
+    fn lane(&self, about: About) -> usize {
+        usize::from(self.counts_names_apart && about == About::Names)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

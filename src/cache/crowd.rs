@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::clock::within;
 use super::memory::Memory;
 use super::source::Source;
 use crate::provider::Presence;
@@ -30,8 +31,8 @@ impl Memory {
         if !is_crowded(source) {
             return None;
         }
-        let patience = Instant::now().checked_add(source.names().timeout / 2)?;
-        self.listing(source, deadline.min(patience)).await.ok()?;
+        let patience = source.names().timeout / 2;
+        within(source.budget.clock(), patience, self.listing(source, deadline)).await?.ok()?;
         self.listed(source, path)
     }
 }

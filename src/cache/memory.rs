@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::budget::About;
 use super::clock::Clock;
 use super::crowd::is_crowded;
 use super::freshness::{Failure, Good, Kept, Policy, Verdict};
@@ -125,13 +126,14 @@ impl Memory {
             return Ok(stale);
         }
         let fetch = || Arc::clone(source).fetch(path.name().clone(), version.clone());
-        source.unless_held_back(self.values.get(&key, &policy, deadline, fetch).await)
+        source.unless_held_back(About::Values, self.values.get(&key, &policy, deadline, fetch).await)
     }
 
     /// The listing of a scope.
     pub async fn listing(&self, source: &Arc<Source>, deadline: Instant) -> Result<Held<Index>, Failure> {
         let fetch = || Arc::clone(source).list();
-        source.unless_held_back(self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await)
+        let answer = self.listings.get(&listing_key(source), &source.names(), deadline, fetch).await;
+        source.unless_held_back(About::Names, answer)
     }
 
     /// The names of a secret's keys without its value. None where they are to be had only with it.
@@ -167,7 +169,7 @@ impl Memory {
         }
         let fetch = || Arc::clone(source).look(path.name().clone());
         let answer = self.presences.get(&name_key(source, path), &source.names(), deadline, fetch).await;
-        self.presence_of(source, path, source.unless_held_back(answer))
+        self.presence_of(source, path, source.unless_held_back(About::Names, answer))
     }
 
     /// As [`Memory::presence`] for who has a fresh value to answer with and need not wait: what is known,
@@ -202,8 +204,8 @@ impl Memory {
         }
         let known = self.presences.peek(&key).filter(|known| !known.outdated);
         if let Some(good) = self.fresh(source, path) {
-            let nothing = Presence { secret: Known::Unknown, children: Known::Unknown, changed: good.value.created };
-            let known = known.map_or(nothing, |known| Presence::clone(&known.value));
+            let proven = Presence::of_value(good.value.created);
+            let known = known.map_or(proven, |known| Presence::clone(&known.value));
             return Some(Ok(Presence { secret: Known::Yes, ..known }));
         }
         let folder = known.filter(|known| known.value.is_mere_folder())?;

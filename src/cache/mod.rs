@@ -19,7 +19,7 @@ mod store;
 mod traffic;
 mod watch;
 
-pub use budget::{Budget, BudgetReport};
+pub use budget::{About, Budget, BudgetReport};
 pub use clock::{Clock, Sleep, SystemClock, rfc3339};
 pub use freshness::{Failure, Good, Kept, Policy};
 pub use memory::{ListingKey, Memory, NameKey, ValueChange, ValueKey};

@@ -13,8 +13,7 @@ use super::freshness::{Failure, Policy};
 use super::traffic::{Call, Served, Traffic};
 use crate::config::{ActsAs, Format, Scope};
 use crate::provider::{
-    Answer, Change, Closing, Error, ErrorKind, Identity, Known, Permission, Presence, Provider, SecretName,
-    VersionSelector,
+    Answer, Change, Closing, Error, ErrorKind, Identity, Permission, Presence, Provider, SecretName, VersionSelector,
 };
 use crate::secret::wipe_stack;
 use crate::tree::{Document, Index, KeyNames};
@@ -142,11 +141,11 @@ impl Source {
     }
 
     pub fn values(&self) -> Policy {
-        Policy { has_spare: self.budget.has_spare(), ..Policy::of_values(&self.scope.cache) }
+        Policy { has_spare: self.budget.has_spare(About::Values), ..Policy::of_values(&self.scope.cache) }
     }
 
     pub fn names(&self) -> Policy {
-        Policy { has_spare: self.budget.has_spare(), ..Policy::of_names(&self.scope.cache) }
+        Policy { has_spare: self.budget.has_spare(About::Names), ..Policy::of_names(&self.scope.cache) }
     }
 
     pub fn kind(&self) -> &'static str {
@@ -188,9 +187,7 @@ impl Source {
                 Ok(presence) if presence.is_nothing() => {
                     Err(Error::new(ErrorKind::NotFound, format!("there is no `{name}`")))
                 }
-                Err(error) if error.kind == ErrorKind::Denied => {
-                    Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
-                }
+                Err(error) if error.kind == ErrorKind::Denied => Ok(Presence::UNKNOWN),
                 other => other,
             }
         }
@@ -339,11 +336,12 @@ impl Source {
         Ok(result)
     }
 
-    /// Whoever's time is up while the provider is asked with care has waited for others, and not for the provider.
-    pub fn unless_held_back<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
+    /// Whoever's time is up while the provider is asked with care has most likely waited for others, and not for the
+    /// provider.
+    pub fn unless_held_back<T>(&self, about: About, answer: Result<T, Failure>) -> Result<T, Failure> {
         match answer {
-            Err(Failure::Deadline) if self.budget.report().is_careful => {
-                let text = "not asked in time: the provider has throttled this scope, others go first";
+            Err(Failure::Deadline) if self.budget.is_careful(about) => {
+                let text = "no answer in time: the provider has throttled this scope, and is asked with care";
                 Err(Failure::Provider(Error::new(ErrorKind::Throttled, text)))
             }
             answer => answer,

@@ -93,6 +93,14 @@ impl Presence {
     /// Neither a secret nor a folder of secrets.
     pub const NOTHING: Self = Self { secret: Known::No, children: Known::No, changed: None };
 
+    /// There may be anything of this name: nobody says.
+    pub const UNKNOWN: Self = Self { secret: Known::Unknown, children: Known::Unknown, changed: None };
+
+    /// A secret that has a value, and nobody says what is below it.
+    pub fn of_value(changed: Option<SystemTime>) -> Self {
+        Self { secret: Known::Yes, changed, ..Self::UNKNOWN }
+    }
+
     /// A folder that is no secret itself.
     pub fn is_mere_folder(&self) -> bool {
         self.secret == Known::No && self.children == Known::Yes

@@ -91,8 +91,8 @@ pub trait Provider: Send + Sync + 'static {
         false
     }
 
-    /// Has the service quotas of their own for questions about names? Then values are still to be had while it says "too
-    /// many" to those.
+    /// Has the service quotas of their own for questions about names, or for some? Then values may still be to be had
+    /// while it says "too many" to those.
     fn counts_names_apart(&self) -> bool {
         false
     }

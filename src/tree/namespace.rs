@@ -190,7 +190,11 @@ impl Namespace {
             }
             Node::Scope(scope, identity) => self.directories_in(scope, *identity, None, deadline).await,
             Node::Directory(at) => {
-                let here = self.presence_on_the_way(at, deadline).await?;
+                let here = match self.presence_on_the_way(at, deadline).await? {
+                    // A value says nothing of what is below it: without that this were half of a listing.
+                    here if here.children == Known::Unknown => self.presence(at, deadline).await?,
+                    here => here,
+                };
                 let mut entries = Vec::new();
                 if here.children == Known::Yes {
                     entries = self.directories_in(&at.scope, at.identity, Some(&at.path), deadline).await?;
@@ -279,7 +283,8 @@ impl Namespace {
 
     /// As `presence_on_the_way`, for who goes on to a key or to what is below: a fresh value is proof of its secret, and
     /// a folder that was there a short while ago is taken to be there still, so neither costs a call. What is new in
-    /// either is asked for by its own name.
+    /// either is asked for by its own name; a new child that is called like a key in use is not, and hides that once a
+    /// listing has it.
     async fn presence_in_passing(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
         let source = self.source_of(at)?;
         match self.memory.presence_in_use(&source, &at.path) {
@@ -290,10 +295,10 @@ impl Namespace {
 
     /// While questions about names are too many, as while they are refused, it is not known what is there. Asking for a
     /// value tells, where that is not too many as well.
-    fn if_it_can_be_told(&self, at: &SecretNode, told: Result<Presence, Refusal>) -> Result<Presence, Refusal> {
+    fn or_unknown_if_too_many(&self, at: &SecretNode, told: Result<Presence, Refusal>) -> Result<Presence, Refusal> {
         match told {
             Err(refusal) if refusal.is_throttled() && self.source_of(at)?.budget.counts_names_apart() => {
-                Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
+                Ok(Presence::UNKNOWN)
             }
             told => told,
         }
@@ -302,7 +307,7 @@ impl Namespace {
     /// A name directly in a scope. Where the provider will not say what there is, or not now, every name is taken
     /// for a directory; asking for a key in it tells.
     async fn top_directory(&self, at: SecretNode, deadline: Instant) -> Result<Found, Refusal> {
-        let presence = self.if_it_can_be_told(&at, self.presence_in_passing(&at, deadline).await)?;
+        let presence = self.or_unknown_if_too_many(&at, self.presence_in_passing(&at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -328,7 +333,7 @@ impl Namespace {
             Some(_) => self.presence(at, deadline).await,
             None => self.presence_on_the_way(at, deadline).await,
         };
-        let here = self.if_it_can_be_told(at, here)?;
+        let here = self.or_unknown_if_too_many(at, here)?;
         // Where nobody says whether anything is below, a key that is at hand is taken for what is meant.
         let may_be_hidden = here.children == Known::Yes || here.children == Known::Unknown && !is_at_hand;
         let mut unsure = None;
@@ -371,7 +376,7 @@ impl Namespace {
 
     /// Is a directory still there, and as what?
     async fn directory_presence(&self, at: &SecretNode, deadline: Instant) -> Result<Presence, Refusal> {
-        let presence = self.if_it_can_be_told(at, self.presence_in_passing(at, deadline).await)?;
+        let presence = self.or_unknown_if_too_many(at, self.presence_in_passing(at, deadline).await)?;
         if presence.is_nothing() {
             return Err(Refusal::NoSuchEntry);
         }
@@ -460,7 +465,7 @@ impl Namespace {
 }
 
 fn proven_by(document: &Document) -> Presence {
-    Presence { secret: Known::Yes, children: Known::Unknown, changed: document.created }
+    Presence::of_value(document.created)
 }
 
 /// The names in a secret's directory that resolve but are never listed.

@@ -42,6 +42,19 @@ fn throttling_is_throttled_and_carries_the_wait_that_was_asked_for() {
 }
 
 #[test]
+fn half_of_an_answer_about_a_name_is_none_while_the_other_half_is_throttled() {
+    run(test_name!(), async |aws| {
+        let provider = with_fault(&aws, Fault::Pass).await;
+        for half in ["DescribeSecret", "ListSecrets"] {
+            aws.proxy.set(half, Fault::error(400, "ThrottlingException"));
+            expect_error(provider.look(&suite::name("db")).await, ErrorKind::Throttled);
+            aws.proxy.set(half, Fault::Pass);
+        }
+        assert!(provider.look(&suite::name("db")).await.is_ok());
+    });
+}
+
+#[test]
 fn a_server_error_is_unreachable() {
     run(test_name!(), async |aws| {
         let provider = with_fault(&aws, Fault::error(500, "InternalServiceError")).await;

@@ -35,6 +35,19 @@ async fn provider(aws: &Parameters) -> Arc<dyn Provider> {
 }
 
 #[test]
+fn half_of_an_answer_about_a_name_is_none_while_the_other_half_is_throttled() {
+    run(test_name!(), async |aws| {
+        let provider = provider(&aws).await;
+        // Of two calls, each of which is tried twice, one is told so both times, whichever comes first.
+        let too_many = || Fault::error(400, "ThrottlingException");
+        aws.proxy.set_in_turn("DescribeParameters", [too_many(), too_many(), too_many(), Fault::Pass]);
+        for _ in 0..4 {
+            expect_error(provider.look(&suite::name("lone")).await, ErrorKind::Throttled);
+        }
+    });
+}
+
+#[test]
 fn faults_are_what_they_are_and_a_wait_that_is_asked_for_comes_along() {
     run(test_name!(), async |aws| {
         let provider = provider(&aws).await;

@@ -121,7 +121,7 @@ fn another_rate_is_no_way_round_a_pause_that_the_provider_wants() {
     let (budget, clock) = budget(Some("10/10"));
     throttle(&budget, Some(60));
     let budget = budget.at(Some(Rate::new(1000, seconds_of(1)).unwrap()));
-    assert!(at_once(&budget).unwrap().is_err() && !budget.has_spare());
+    assert!(at_once(&budget).unwrap().is_err() && !budget.has_spare(About::Values));
     clock.turn(seconds_of(75));
     let first = at_once(&budget).unwrap().unwrap();
     assert!(at_once(&budget).is_none(), "one goes first");
@@ -190,22 +190,22 @@ fn who_waits_for_others_does_so_no_longer_than_he_may() {
 fn there_are_calls_to_spare_while_half_of_them_are_left_and_the_provider_has_not_complained() {
     let (budget, clock) = budget(Some("10/10"));
     for _ in 0..5 {
-        assert!(budget.has_spare());
+        assert!(budget.has_spare(About::Values));
         at_once(&budget).unwrap().unwrap().ended(&Ok(()));
     }
-    assert!(budget.has_spare());
+    assert!(budget.has_spare(About::Values));
     at_once(&budget).unwrap().unwrap().ended(&Ok(()));
-    assert!(!budget.has_spare());
+    assert!(!budget.has_spare(About::Values));
     clock.turn(seconds_of(1));
-    assert!(budget.has_spare());
+    assert!(budget.has_spare(About::Values));
     throttle(&budget, Some(1));
     clock.turn(seconds_of(100));
-    assert!(!budget.has_spare(), "until it has answered");
+    assert!(!budget.has_spare(About::Values), "until it has answered");
     for _ in 0..63 {
         at_once(&budget).unwrap().unwrap().ended(&Ok(()));
         clock.turn(seconds_of(10));
     }
-    assert!(budget.has_spare());
+    assert!(budget.has_spare(About::Values));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn silence_and_refusals_of_one_secret_throttle_nobody() {
     let (budget, _clock) = budget(None);
     for kind in [ErrorKind::Unreachable, ErrorKind::TimedOut, ErrorKind::Denied, ErrorKind::Malformed] {
         at_once(&budget).unwrap().unwrap().ended::<()>(&Err(Error::new(kind, "test")));
-        assert!(budget.has_spare() && at_once(&budget).unwrap().is_ok());
+        assert!(budget.has_spare(About::Values) && at_once(&budget).unwrap().is_ok());
     }
 }
 
@@ -244,8 +244,12 @@ fn where_names_are_counted_apart_a_pause_for_them_is_none_for_values_and_the_oth
             assert!(budget.report().throttled_until.is_some());
             // It is kept under another rate.
             assert_eq!(goes(&budget.at(None), other), apart);
-            // Values are not refreshed ahead of time while they are asked for with care.
-            assert_eq!(budget.has_spare(), apart && said_to == About::Names);
+            // None are refreshed ahead of time while they are asked for with care.
+            for budget in [&budget, &budget.at(None)] {
+                assert!(!budget.has_spare(said_to) && budget.is_careful(said_to));
+                assert_eq!(budget.has_spare(other), apart);
+                assert_eq!(budget.is_careful(other), !apart);
+            }
             clock.turn(seconds_of(13));
             assert!(goes(&budget, said_to));
         }

@@ -47,9 +47,7 @@ async fn in_its_folder(shared: &Arc<Shared>, kv: KvVersion, path: &SecretPath) -
             children: known(entries.iter().any(|entry| entry.strip_suffix('/') == Some(leaf))),
             changed: None,
         }),
-        Err(error) if error.kind == ErrorKind::Denied => {
-            Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None })
-        }
+        Err(error) if error.kind == ErrorKind::Denied => Ok(Presence::UNKNOWN),
         Err(error) => Err(error),
     }
 }

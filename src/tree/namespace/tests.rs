@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use crate::cache::Clock;
 use crate::config::{CacheSettings, Format, LocalSettings, ProviderSettings, Scope};
-use crate::provider::{Answer, Error, ErrorKind, Fetched, Listing, Payload, Provider, SecretName};
+use crate::provider::{Answer, Error, ErrorKind, Fetched, Listed, Listing, Payload, Provider, SecretName};
 use crate::secret::Secret;
 
 /// One secret, `db`; everything hangs once told to.
@@ -82,9 +82,8 @@ fn answered_at_once<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Opti
     }
 }
 
-#[tokio::test]
-async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_known_of_its_name_is_old() {
-    let (provider, clock) = (Arc::new(Hanging::default()), Arc::new(Hands::default()));
+/// A tree over one scope of this provider.
+fn tree(provider: Arc<dyn Provider>, clock: &Arc<Hands>) -> (Namespace, Node) {
     let as_clock: Arc<dyn Clock> = clock.clone();
     let memory = Memory::new(1 << 20, &as_clock, &tokio::runtime::Handle::current(), |_| {});
     let name = ScopeName::new("prod").unwrap();
@@ -95,12 +94,17 @@ async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_k
         format: Format::Auto,
         provider: ProviderSettings::Local(settings),
     };
-    let built: Arc<dyn Provider> = provider.clone();
-    let sources = Sources::new([&scope].into_iter(), Vec::new(), Box::new(move |_, _| Ok(Arc::clone(&built))));
-    let namespace = Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory));
+    let sources = Sources::new([&scope].into_iter(), Vec::new(), Box::new(move |_, _| Ok(Arc::clone(&provider))));
+    (Namespace::new(Arc::new(sources.ok().unwrap()), Arc::new(memory)), Node::Scope(name, Identity::Own))
+}
+
+#[tokio::test]
+async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_known_of_its_name_is_old() {
+    let (provider, clock) = (Arc::new(Hanging::default()), Arc::new(Hands::default()));
+    let (namespace, scope) = tree(provider.clone(), &clock);
 
     let deadline = Instant::now() + Duration::from_secs(30);
-    let db = namespace.child(&Node::Scope(name.clone(), Identity::Own), OsStr::new("db"), deadline).await.unwrap().node;
+    let db = namespace.child(&scope, OsStr::new("db"), deadline).await.unwrap().node;
     let key = namespace.child(&db, OsStr::new("user"), deadline).await.unwrap().node;
     assert_eq!(namespace.open(&key, deadline).await.ok().unwrap().0.bytes(), b"me");
 
@@ -108,15 +112,54 @@ async fn a_fresh_value_does_not_wait_for_a_provider_that_hangs_though_what_was_k
     // Within the value's ttl, and past that of names.
     for seconds in [70, 140, 210] {
         clock.0.store(seconds, Ordering::Relaxed);
-        let db =
-            answered_at_once(namespace.child(&Node::Scope(name.clone(), Identity::Own), OsStr::new("db"), deadline))
-                .unwrap();
+        let db = answered_at_once(namespace.child(&scope, OsStr::new("db"), deadline)).unwrap();
         let key = answered_at_once(namespace.child(&db.node, OsStr::new("user"), deadline)).unwrap();
         assert_eq!(answered_at_once(namespace.open(&key.node, deadline)).unwrap().0.bytes(), b"me");
         namespace.memory().sweep(namespace.sources());
     }
     // Another secret is the provider's to tell of.
-    assert!(
-        answered_at_once(namespace.child(&Node::Scope(name, Identity::Own), OsStr::new("other"), deadline)).is_none()
-    );
+    assert!(answered_at_once(namespace.child(&scope, OsStr::new("other"), deadline)).is_none());
+}
+
+/// Two secrets, one of them below the other.
+struct Nested;
+
+impl Provider for Nested {
+    fn kind(&self) -> &'static str {
+        "nested"
+    }
+
+    fn list(&self) -> Answer<'_, Listing> {
+        let secrets = ["db", "db/creds"].map(|name| Listed { name: SecretName::new(name).unwrap(), changed: None });
+        Box::pin(std::future::ready(Ok(Listing { secrets: secrets.into(), left_out: Vec::new() })))
+    }
+
+    fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
+        let children = if name.as_str() == "db" { Known::Yes } else { Known::No };
+        Box::pin(std::future::ready(Ok(Presence { secret: Known::Yes, children, changed: None })))
+    }
+
+    fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
+        Box::pin(async { Hanging::default().fetch(name, version).await })
+    }
+
+    fn whoami(&self) -> Answer<'_, String> {
+        Box::pin(std::future::ready(Ok("nobody".to_owned())))
+    }
+}
+
+#[tokio::test]
+async fn what_is_below_a_secret_is_listed_though_only_its_value_is_known_any_more() {
+    let clock = Arc::new(Hands::default());
+    let (namespace, scope) = tree(Arc::new(Nested), &clock);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    // Its name is known from a listing, and never asked for.
+    assert_eq!(namespace.entries(&scope, deadline).await.unwrap().len(), 1);
+    let db = namespace.child(&scope, OsStr::new("db"), deadline).await.unwrap().node;
+    let key = namespace.child(&db, OsStr::new("user"), deadline).await.unwrap().node;
+    namespace.open(&key, deadline).await.ok().unwrap();
+    // Past the time of names, and within the value's.
+    clock.0.store(70, Ordering::Relaxed);
+    let entries = namespace.entries(&db, deadline).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["creds", "user"]);
 }

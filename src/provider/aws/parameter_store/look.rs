@@ -17,7 +17,7 @@ pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence,
         return Ok(Presence::NOTHING);
     };
     if reference::refuse_to_list(&shared.path).is_err() {
-        return Ok(Presence { secret: Known::Unknown, children: Known::Unknown, changed: None });
+        return Ok(Presence::UNKNOWN);
     }
     let (own, below) = tokio::join!(describe::own(shared, &full), below(shared, &full));
     // A refusal leaves it unknown; if nothing else was answered either, nobody was there to ask.
@@ -27,6 +27,9 @@ pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence,
             return Err(own.err().filter(|own| own.kind != ErrorKind::Denied).unwrap_or(error));
         }
         (Err(error), Err(_)) if error.kind != ErrorKind::Denied => return Err(error),
+        // Not for as long as an answer is believed: it can be had in a moment.
+        (Err(error), _) if error.kind == ErrorKind::Throttled => return Err(error),
+        (_, Err(error)) if error.kind == ErrorKind::Throttled => return Err(error),
         (own, below) => (own.ok(), below.ok()),
     };
     if let (Some(own), Some(below)) = (&own, &below)

@@ -113,6 +113,10 @@ impl Provider for AwsParameterStore {
         Box::pin(look::look(&self.shared, name))
     }
 
+    fn counts_names_apart(&self) -> bool {
+        true
+    }
+
     fn fetch<'a>(&'a self, name: &'a SecretName, version: &'a VersionSelector) -> Answer<'a, Fetched> {
         Box::pin(fetch::fetch(&self.shared, name, version))
     }

@@ -13,7 +13,7 @@ const MOST_PAGES: usize = 5;
 pub(super) async fn look(shared: &Shared, name: &SecretName) -> Result<Presence, Error> {
     let Ok(name) = FullName::new(&shared.prefix, name) else {
         // Neither it nor anything below it can exist.
-        return Ok(Presence { secret: Known::No, children: Known::No, changed: None });
+        return Ok(Presence::NOTHING);
     };
     let (secret, children) = tokio::join!(describe(shared, &name), children(shared, &name));
     let (secret, children) = match (secret, children) {
