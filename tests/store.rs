@@ -376,7 +376,7 @@ fn a_value_is_typed_twice_on_a_terminal_and_never_shown() {
 /// would have the kernel put the terminal in order.
 fn below_a_shell(command: &Command, options: &str, and_then: &str) -> Command {
     let script = format!("trap : INT TERM HUP QUIT; \"$@\"; echo \"status $?\"; stty -a; {and_then}");
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("bash");
     shell.arg(options).arg(script).arg("sh").arg(command.get_program()).args(command.get_args());
     with_parent(&mut shell);
     shell
@@ -416,16 +416,34 @@ fn a_prompt_that_ends_by_a_signal_leaves_a_terminal_that_shows_what_is_typed() {
 #[test]
 fn a_prompt_that_is_stopped_shows_what_is_typed_until_it_goes_on() {
     use rustix::process::{Signal, kill_process_group};
+    // In the background it stops by itself.
+    let until_it_has = "until jobs | grep -q Stopped; do sleep 0.1; done";
+    for goes_on in ["fg; echo over", &format!("bg; {until_it_has}; fg; echo over")] {
+        let f = Fixture::new();
+        let mut terminal = Terminal::run(below_a_shell(&f.command(&["set", "typed"]), "-mc", goes_on));
+        terminal.wait_for("Value of typed: ", true);
+        kill_process_group(rustix::termios::tcgetpgrp(&terminal.master).unwrap(), Signal::TSTP).unwrap();
+        // The last word of `stty`.
+        terminal.answer("-extproc", true, "hunter2");
+        terminal.answer("again: ", true, "hunter2");
+        let (_, shown) = terminal.end();
+        assert!(shown.contains("status 148") && shows_what_is_typed(&shown), "{shown}");
+        assert_eq!(f.ok(&["get", "typed"], b""), b"hunter2");
+    }
+}
+
+#[test]
+fn a_prompt_that_is_stopped_can_be_ended() {
+    use rustix::process::{Signal, kill_process_group};
     let f = Fixture::new();
-    let mut terminal = Terminal::run(below_a_shell(&f.command(&["set", "typed"]), "-mc", "fg; echo over"));
+    // What `kill %1` is where people type.
+    let ends = "kill -TERM %1; kill -CONT %1; wait -f %1; echo ended $?";
+    let mut terminal = Terminal::run(below_a_shell(&f.command(&["set", "typed"]), "-mc", ends));
     terminal.wait_for("Value of typed: ", true);
     kill_process_group(rustix::termios::tcgetpgrp(&terminal.master).unwrap(), Signal::TSTP).unwrap();
-    // The last word of `stty`.
-    terminal.answer("-extproc", true, "hunter2");
-    terminal.answer("again: ", true, "hunter2");
     let (_, shown) = terminal.end();
-    assert!(shown.contains("status 148") && shows_what_is_typed(&shown), "{shown}");
-    assert_eq!(f.ok(&["get", "typed"], b""), b"hunter2");
+    assert!(shown.contains("status 148") && shown.contains("ended 143"), "{shown}");
+    assert!(shows_what_is_typed(&shown) && f.files().is_empty(), "{shown}");
 }
 
 #[test]

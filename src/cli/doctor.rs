@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::status::escaped;
 use super::undumpable::hide;
-use super::{Failure, Status, print};
+use super::{Failure, Status, json, print};
 use crate::config::{Config, Source};
 use crate::doctor::{Finding, Verdict, of_host, of_providers};
 use crate::words::counted;
@@ -41,12 +41,7 @@ impl Doctor {
             findings.extend(ask(&config)?);
         }
         let ok = findings.iter().all(|finding| finding.verdict != Verdict::Problem);
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&Outcome { ok, findings });
-            json.map_err(|error| Failure::new(Status::Software, error.to_string()))? + "\n"
-        } else {
-            for_people(&findings)
-        };
+        let text = if self.json { json::pretty(&Outcome { ok, findings })? } else { for_people(&findings) };
         print(text.as_bytes())?;
         Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::place::Place;
-use super::{Failure, Status as Exit, print};
+use super::{Failure, Status as Exit, json, print};
 use crate::config::Source;
 use crate::control::{self, Flushed, Request, Response};
 
@@ -33,13 +33,8 @@ impl Flush {
         let Response::Flushed(flushed) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&flushed);
-            json.map_err(|error| Failure::new(Exit::Software, error.to_string()))?
-        } else {
-            for_people(&flushed)
-        };
-        print((text + "\n").as_bytes())?;
+        let text = if self.json { json::pretty(&flushed)? } else { for_people(&flushed) + "\n" };
+        print(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }

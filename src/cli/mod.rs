@@ -9,6 +9,7 @@ mod exec;
 mod exit;
 mod flush;
 mod guard;
+mod json;
 mod man;
 mod mount;
 mod output;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::place::Place;
 use super::status::escaped;
-use super::{Failure, Status as Exit, print};
+use super::{Failure, Status as Exit, json, print};
 use crate::control::{self, Reader, ReadersReport, Request, Response};
 
 /// Tell who has read which version of a secret, who has it open, and whether an old one may be revoked
@@ -31,12 +31,7 @@ impl Readers {
         let Response::Readers(report) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&report);
-            json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n"
-        } else {
-            for_people(&report)
-        };
+        let text = if self.json { json::pretty(&report)? } else { for_people(&report) };
         print(text.as_bytes())?;
         Ok(if is_a_yes(&report) { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::place::Place;
 use super::status::escaped;
-use super::{Failure, Status as Exit, print};
+use super::{Failure, Status as Exit, json, print};
 use crate::config::Source;
 use crate::control::{self, Outcome, RefreshError, RefreshedValue, Request, Response};
 use crate::provider::ErrorKind;
@@ -39,12 +39,7 @@ impl Refresh {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
         let unknown = refreshed.unknown.as_ref();
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&refreshed);
-            json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n"
-        } else {
-            for_people(&refreshed.values, unknown)
-        };
+        let text = if self.json { json::pretty(&refreshed)? } else { for_people(&refreshed.values, unknown) };
         print(text.as_bytes())?;
         Ok(match unknown {
             Some(error) if refuses(&error.kind) => ExitCode::from(Exit::NoPermission as u8),

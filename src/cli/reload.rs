@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::configuration::failure;
 use super::status::escaped;
-use super::{Failure, Status as Exit, print};
+use super::{Failure, Status as Exit, json, print};
 use crate::config::{Source, load};
 use crate::control::{self, ClientError, ReloadChanges, ReloadOutcome, Reloaded, Request, Response, TableChanges};
 use crate::words::{escaped_lines, one_is_at};
@@ -47,9 +47,7 @@ impl Reload {
             ReloadOutcome::Failed => Some(Exit::Os),
         };
         if self.json {
-            let json = serde_json::to_string_pretty(&reloaded);
-            let json = json.map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
-            print((json + "\n").as_bytes())?;
+            print(json::pretty(&reloaded)?.as_bytes())?;
             return Ok(status.map_or(ExitCode::SUCCESS, |status| ExitCode::from(status as u8)));
         }
         match status {

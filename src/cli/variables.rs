@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
 use zeroize::Zeroizing;
 
 use super::undumpable::hide;
@@ -34,8 +35,11 @@ pub struct LeftOut {
     pub why: &'static str,
 }
 
-/// So many files are open at a time: most often a process may have 1024.
-const MOST_OPEN: usize = 512;
+/// So many files are open at a time: half of what this process may have, which is 1024 most often.
+fn most_open() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
+    usize::try_from(limit / 2).unwrap_or(usize::MAX).min(512)
+}
 
 /// The mount to read from: the one that is named, or configured; where the configuration is not for the caller to
 /// read, the only one that there is.
@@ -62,7 +66,7 @@ pub fn directory(mountpoint: &Path, secret: &OsStr) -> Result<PathBuf, Failure> 
 
 /// Files that are open, and not read yet.
 ///
-/// All are opened before one is read. Who may read is judged when a file is opened, perhaps by what the process runs; and
+/// As many as may be are opened before one is read. Who may read is judged when a file is opened, perhaps by what the process runs; and
 /// from the first value on this process is hidden, which a user's own daemon cannot look into.
 #[derive(Default)]
 pub struct Unread {
@@ -119,7 +123,7 @@ impl Unread {
     }
 
     fn open(&mut self, name: &str, path: PathBuf, secret: Option<OsString>) -> Result<(), Failure> {
-        let file = if self.files.len() < MOST_OPEN {
+        let file = if self.files.len() < most_open() {
             Some(File::open(&path).map_err(|error| refused(&path, &error))?)
         } else {
             None

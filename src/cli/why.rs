@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::place::Place;
 use super::status::escaped;
-use super::{Failure, Status as Exit, print};
+use super::{Failure, Status as Exit, json, print};
 use crate::access::explanation::{CallerShown, Decision, Explanation, Step};
 use crate::control::{self, Request, Response, Who};
 
@@ -46,12 +46,7 @@ impl Why {
         let Response::Why(explanation) = answer else {
             return Err(Failure::new(Exit::Software, "the daemon answered another question"));
         };
-        let text = if self.json {
-            let json = serde_json::to_string_pretty(&explanation);
-            json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n"
-        } else {
-            for_people(&explanation)
-        };
+        let text = if self.json { json::pretty(&explanation)? } else { for_people(&explanation) };
         print(text.as_bytes())?;
         Ok(if explanation.is_allowed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }

@@ -5,13 +5,16 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 use super::protocol::{Request, Response};
 use crate::fs::located::mounts;
 use crate::words::{escaped, one_is_at};
 
-/// The longest that a command waits for the daemon, which may have to ask a provider first.
+/// The longest that a command waits for the daemon's answer, which may have to ask a provider first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for very many values that are to be fetched anew, and for requests that a reload waits for.
 const LONG_PATIENCE: Duration = Duration::from_secs(3600);
@@ -110,7 +113,11 @@ fn socket_of(mountpoint: &Path) -> Result<PathBuf, ClientError> {
 }
 
 fn exchange(socket: &Path, request: &Request) -> io::Result<Response> {
-    say(UnixStream::connect(socket)?, request)
+    let stream = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // For connecting as well, where nobody takes us in.
+    sockopt::set_socket_timeout(&stream, Timeout::Send, Some(PATIENCE))?;
+    connect(&stream, &SocketAddrUnix::new(socket)?)?;
+    say(UnixStream::from(stream), request)
 }
 
 fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
@@ -118,8 +125,6 @@ fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
         Request::Refresh { .. } | Request::Reload => LONG_PATIENCE,
         Request::Status | Request::Why { .. } | Request::Flush { .. } | Request::Readers { .. } => PATIENCE,
     };
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     let said = match stream.write_all(&line) {
@@ -127,7 +132,7 @@ fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
         said => said,
     };
     let mut answer = Vec::new();
-    let heard = stream.take(LONGEST_ANSWER + 1).read_to_end(&mut answer);
+    let heard = Until(stream, Instant::now() + patience).take(LONGEST_ANSWER + 1).read_to_end(&mut answer);
     if answer.len() as u64 > LONGEST_ANSWER {
         let why = format!("its answer is longer than {LONGEST_ANSWER} bytes; is that a mount of yours?");
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -137,6 +142,20 @@ fn say(mut stream: UnixStream, request: &Request) -> io::Result<Response> {
         said.and(heard)?;
         Err(error.into())
     })
+}
+
+/// Read to the end by a time: what is behind a mount may speak as slowly as it likes.
+struct Until(UnixStream, Instant);
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.1.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.set_read_timeout(Some(left))?;
+        self.0.read(buffer)
+    }
 }
 
 #[cfg(test)]

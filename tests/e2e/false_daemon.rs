@@ -149,6 +149,13 @@ fn nothing_that_an_answer_holds_is_obeyed_by_a_terminal() {
         assert!(said.contains("forged>"), "{name} does not show what it was told: {said}\n{answer}");
         is_harmless(&said);
         assert!(!said.lines().any(|line| line.starts_with("forged")), "{name}: {said}");
+        let mut for_machines = command(&place, name);
+        for_machines.arg("--json");
+        let output = answered(&listener, for_machines, say(answer.clone()));
+        is_harmless(&self::said(&output));
+        if let Ok(told) = serde_json::from_slice::<Value>(&output.stdout) {
+            assert!(told.to_string().contains("\u{9b}2J"), "{name} --json does not tell what it was told: {told}");
+        }
     }
     // It has lines of its own.
     for outcome in ["applied", "wrong"] {

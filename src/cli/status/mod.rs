@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Failure, Status as Exit, configuration, print};
+use super::{Failure, Status as Exit, configuration, json, print};
 use crate::config::Source;
 use crate::control::{self, ClientError, Request, Response, Status};
 
@@ -47,7 +47,7 @@ impl StatusCommand {
             return watch::run(mountpoint, interval, self.json);
         }
         let status = ask(&mountpoint)?.ok_or_else(another_question)?;
-        let text = if self.json { json(&status, true)? } else { text::for_people(&status, None) };
+        let text = if self.json { json::pretty(&status)? } else { text::for_people(&status, None) };
         print(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
@@ -69,11 +69,6 @@ fn ask(mountpoint: &Path) -> Result<Option<Box<Status>>, ClientError> {
 
 fn another_question() -> Failure {
     Failure::new(Exit::Software, "the daemon answered another question")
-}
-
-fn json(status: &Status, pretty: bool) -> Result<String, Failure> {
-    let json = if pretty { serde_json::to_string_pretty(status) } else { serde_json::to_string(status) };
-    Ok(json.map_err(|error| Failure::new(Exit::Software, error.to_string()))? + "\n")
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

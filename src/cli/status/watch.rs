@@ -10,9 +10,9 @@ use tokio::task::JoinHandle;
 
 use super::rates::Before;
 use super::screen::Screen;
-use super::{another_question, ask, json, text};
+use super::{another_question, ask, text};
 use crate::cache::rfc3339;
-use crate::cli::{Failure, Status as Exit};
+use crate::cli::{Failure, Status as Exit, json};
 use crate::control::{ClientError, Status};
 
 /// How long an answer may be on its way before that is shown.
@@ -62,7 +62,7 @@ async fn watch(mountpoint: &Path, interval: Duration, as_json: bool) -> Result<(
             Ok(Ok(Ok(Some(status)))) => {
                 silent_since = None;
                 let text = if as_json {
-                    json(&status, false)?
+                    json::line(&status)?
                 } else {
                     let before = last.as_ref().and_then(|(status_then, then)| {
                         Before::new(status_then, now.saturating_duration_since(*then), &status)
@@ -92,7 +92,7 @@ async fn watch(mountpoint: &Path, interval: Duration, as_json: bool) -> Result<(
         };
         let since = rfc3339(*silent_since.get_or_insert_with(SystemTime::now));
         let text = if as_json {
-            serde_json::json!({ "unreachable": { "why": unreachable, "since": since } }).to_string() + "\n"
+            json::line(&serde_json::json!({ "unreachable": { "why": unreachable, "since": since } }))?
         } else {
             frame(&screen, interval, &format!("NOT REACHABLE since {since}: {unreachable}\n"))
         };

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::terminal::Hidden;
 use crate::cli::{Failure, Status};
@@ -44,13 +44,12 @@ fn unreadable(what: &str, error: &std::io::Error) -> Failure {
 fn prompted(what: &str) -> Result<Secret, Failure> {
     let broken = |error: std::io::Error| unreadable("the terminal", &error);
     let hidden = Hidden::new().map_err(broken)?;
-    let value = hidden.line(&format!("Value of {what}: ")).map_err(broken)?;
-    let mut again = hidden.line("The same again: ").map_err(broken)?;
+    let mut value = Zeroizing::new(hidden.line(&format!("Value of {what}: ")).map_err(broken)?);
+    let again = Zeroizing::new(hidden.line("The same again: ").map_err(broken)?);
     drop(hidden);
-    let same = value == again;
-    again.zeroize();
-    if !same {
+    if *value != *again {
         return Err(Failure::new(Status::Data, "the two entries differ; nothing was changed"));
     }
+    let value = std::mem::take(&mut *value);
     Secret::from_string(value).map_err(|error| Failure::new(Status::Os, format!("no memory for the value: {error}")))
 }

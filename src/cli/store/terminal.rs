@@ -1,17 +1,20 @@
-//! A terminal that does not show what is typed, and shows it again however this process ends.
+//! A terminal that does not show what is typed, and shows it again when this process is ended or stopped by a signal that
+//! can be taken.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, PipeReader, PipeWriter, Write, pipe};
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::thread::{Builder, JoinHandle};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
-/// What ends a process, or stops it, while it waits for somebody to type.
-const SIGNALS: [Signal; 5] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];
+/// What ends a process, stops it or has it go on while it waits for somebody to type.
+const SIGNALS: [Signal; 6] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT];
 
 /// As long as it lives nothing of what is typed is shown.
 pub struct Hidden {
@@ -54,7 +57,7 @@ impl Hidden {
     pub fn line(&self, prompt: &str) -> io::Result<String> {
         // As streams: the terminal's modes are for us alone to set.
         let config = rpassword::ConfigBuilder::new()
-            .input_reader(self.terminal.try_clone()?)
+            .input_reader(Typed(self.terminal.try_clone()?))
             .output_writer(self.terminal.try_clone()?)
             .build();
         let line = rpassword::prompt_password_with_config(prompt, config)?;
@@ -70,9 +73,34 @@ impl Drop for Hidden {
         if let Some(watcher) = self.watcher.take() {
             let _ = watcher.join();
         }
-        // A terminal that is gone shows nothing any more.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.shown);
+        set_if_ours(&self.terminal, &self.shown);
         let _ = self.mask.thread_set_mask();
+    }
+}
+
+/// Waits without reading: who reads in the background is stopped by that, whatever else it has been told meanwhile.
+struct Typed(File);
+
+impl Read for Typed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None) {
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => return self.0.read(buffer),
+            }
+        }
+    }
+}
+
+/// In the background the terminal is another's. One that is gone shows nothing any more.
+fn is_ours(terminal: &File) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
+}
+
+fn set_if_ours(terminal: &File, modes: &Termios) {
+    if is_ours(terminal) {
+        let _ = tcsetattr(terminal, OptionalActions::Now, modes);
     }
 }
 
@@ -108,13 +136,20 @@ impl Watcher {
 
     /// What the signal would have done by itself.
     fn obey(&self, signal: Signal) {
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.shown);
+        if signal == Signal::SIGCONT {
+            if !is_ours(&self.terminal) {
+                // As whoever reads there. What ends us has a lower number, and so its turn before.
+                let _ = raise(Signal::SIGTTIN);
+            }
+            return set_if_ours(&self.terminal, &self.hidden);
+        }
+        set_if_ours(&self.terminal, &self.shown);
         // Ours alone, and waiting until we let it through.
         let only = SigSet::from(signal);
         if raise(signal).is_ok() && only.thread_unblock().is_ok() {
             // It was ignored, or stopped us and we go on.
             let _ = only.thread_block();
         }
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.hidden);
+        set_if_ours(&self.terminal, &self.hidden);
     }
 }
