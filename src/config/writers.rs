@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
+use super::validate::shell_word;
 use crate::sandbox::owner;
 use crate::words::escaped;
 
@@ -49,7 +50,7 @@ fn judge(path: &Path, kind: &str, harmless: u32) -> Option<Diagnostic> {
     if who.is_empty() {
         return None;
     }
-    let (who, shown) = (who.join(" and "), escaped(&path.display().to_string()));
+    let (who, shown) = (who.join(" and "), escaped(&shell_word(path)));
     let mut warning =
         Diagnostic::warning(format!("this {kind} of the configuration may be written to by {who} (mode {mode:04o})"))
             .in_file(path)
@@ -97,5 +98,16 @@ mod tests {
         assert_eq!(told(0o644, 0o777, false), may("folder", "group and everybody", "0777"));
         assert!(told(0o644, 0o1777, false).is_empty());
         assert_eq!(told(0o644, 0o1777, true), may("folder", "group and everybody", "1777"));
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_one_word_of_a_shell_whatever_the_file_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("$(id) 'a;b'.toml");
+        write(&file, "").unwrap();
+        set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+        let [warning] = warnings(std::slice::from_ref(&file), &[folder.path().to_owned()]).try_into().unwrap();
+        let in_quotes = file.display().to_string().replace('\'', r"'\''");
+        assert_eq!(warning.helps, [format!("chmod go-w '{in_quotes}'")]);
     }
 }

@@ -14,7 +14,9 @@ use crate::config::written::Item;
 /// The identity decrypts everything in its scope: nobody but its owner may read or replace it. Its group
 /// may read it with a warning, for a daemon that gets its key that way.
 pub fn judge_identity(section: &Section<'_>, path: &Path, item: &Item) {
-    let scope = section.title().strip_prefix("[scopes.").and_then(|title| title.strip_suffix(']'));
+    // Other names are quoted for people and not for a shell, and long ones are cut.
+    let is_typed = |scope: &&str| !scope.starts_with('"') && !scope.ends_with('…');
+    let scope = section.title().strip_prefix("[scopes.").and_then(|title| title.strip_suffix(']')).filter(is_typed);
     let to_make = scope.map(|scope| format!("`hushfs store init --scope {scope}` makes it"));
     let Some(metadata) = regular_file(section, "identity", to_make, path, item) else { return };
     let mode = metadata.mode() & 0o7777;
@@ -117,7 +119,7 @@ fn with_near_file(problem: Diagnostic, path: &Path) -> Diagnostic {
 }
 
 /// A path that can be pasted into a shell.
-fn shell_word(path: &Path) -> String {
+pub(in crate::config) fn shell_word(path: &Path) -> String {
     let text = path.display().to_string();
     if text.chars().all(|c| c.is_alphanumeric() || "/._-+@%:,".contains(c)) {
         text

@@ -107,7 +107,7 @@ fn one(element: &Item, host: &Host<'_>, problems: &Problems) -> Option<Statement
 
 /// Without `allow_other` only the user who runs the daemon comes by.
 fn for_nobody(grants: &[(Statement, &Item)], root: RootPolicy) -> Option<Diagnostic> {
-    let is_root_granted = root == RootPolicy::Deny && rustix::process::geteuid().is_root();
+    let is_root_granted = root == RootPolicy::Deny && crate::sandbox::owner().uid == 0;
     // What is granted to a group, a unit or a program may be granted to root, too.
     let is_roots = |statement: &Statement| {
         let others = |principal: &Principal| matches!(principal, Principal::User(uid) if *uid != 0);

@@ -32,6 +32,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(super) use self::files::shell_word;
 use self::section::Section;
 use super::diagnostic::Diagnostic;
 use super::keys;

@@ -107,6 +107,9 @@ fn what_root_is_granted_where_it_needs_a_grant_is_not_said_to_be_given_to_nobody
         let settings = grant("allow", principal, "read", "prod/db");
         assert!(!said(&settings).contains(nobody), "{principal}");
         let _daemon = place.start(place.hushfs(&["mount"]));
+        let reloaded = place.run(&["reload"]);
+        let said = String::from_utf8([reloaded.stdout, reloaded.stderr].concat()).unwrap();
+        assert!(reloaded.status.success() && !said.contains(nobody), "{principal}: {said}");
         assert_eq!(std::fs::read(place.mnt().join("prod/db/KEY")).unwrap(), b"value", "{principal}");
         assert!(std::fs::read(place.mnt().join("prod/web/KEY")).is_err(), "{principal}");
     }
