@@ -18,7 +18,6 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Both ends of the sockets, and how the broker is started.
 pub fn broker(bytes: &[u8]) {
-    // An answer quotes what was asked.
     let bytes = bytes.get(..LONGEST / 2).unwrap_or(bytes);
     asked(bytes);
     answered(bytes);

@@ -112,7 +112,8 @@ fn refuse(error: &io::Error) -> ! {
 pub(super) fn answer(socket: impl AsFd, mut of: impl FnMut(Request, Option<OwnedFd>) -> (Answer, Option<OwnedFd>)) {
     let mut of = |said: &[u8], descriptor| match serde_json::from_slice(said) {
         Ok(request) => of(request, descriptor),
-        Err(error) => (Answer::failed(&error.into()), None),
+        // What it said instead is not repeated: an answer has to find room in a message.
+        Err(_) => (Answer::failed(&io::Error::other("this is no request")), None),
     };
     while answer_one(&socket, &mut of) {}
 }

@@ -21,6 +21,12 @@ pub fn gcp(bytes: &[u8]) {
 }
 
 fn resource(text: &str) {
+    if let Some((secret, number)) = text.rsplit_once("/versions/")
+        && let Some(name) = id_in(secret).and_then(SecretName::new)
+        && let Some(id) = is_told_in_one_line(SecretId::new("", &name))
+    {
+        assert_eq!(number_in(text, &id), Some(number).filter(|number| is_number(number)));
+    }
     let Some(id) = id_in(text) else { return };
     assert!(text.ends_with(&format!("/secrets/{id}")), "{text:?}");
     if let Some(id) = SecretName::new(id).and_then(|name| is_told_in_one_line(SecretId::new("", &name))) {

@@ -31,7 +31,7 @@ const LENGTH: u32 = 290;
 const PATIENCE: Duration = Duration::from_secs(LENGTH as u64 + 15);
 /// The longest event: an object's metadata, annotations included.
 const LARGEST: usize = 4 << 20;
-/// What `kubectl apply` calls what it writes there, in base64.
+/// What `kubectl apply` calls what it writes there.
 const APPLIED: &[u8] = b"last-applied-configuration";
 /// How long nothing has come through a connection that has had values in its buffers, before it is closed: so long and up
 /// to twice that, as everybody who watches is told at the same moment.

@@ -82,7 +82,7 @@ pub(super) fn judge(path: &str, words: &[String]) -> Permission {
     if words.is_empty() {
         why.push_str("nothing");
     }
-    if read == Known::Unknown {
+    if read == Known::Unknown && !words.iter().any(|word| word == "deny") {
         why.push_str("; without read and without deny");
     }
     Permission { read, why: clean(&why) }
