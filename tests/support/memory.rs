@@ -79,6 +79,8 @@ struct Mapping {
 
 /// Every copy in memory that can be read.
 pub fn scan(daemon: &Daemon, mark: &Mark) -> Copies {
+    // Of one that has ended there is nothing to be found.
+    assert!(!mappings(daemon.child.id()).is_empty(), "the daemon has ended");
     Copies(family(daemon.child.id()).into_iter().flat_map(|process| scan_process(process, mark)).collect())
 }
 

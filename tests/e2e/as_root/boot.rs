@@ -26,7 +26,7 @@ fn installed<'a>(place: &'a Place, configuration: &str) -> Machine<'a> {
     let machine = Machine::new(place);
     let grants = grant("allow", "user:worker", "read", "prod/db-credentials")
         + &grant("allow", "unit:credential.service", "read", "prod/db-credentials/DB_PASSWORD")
-        + &grant("allow", "uid:0", "list", "prod/**");
+        + &grant("allow", "uid:0", "list", "prod/db-credentials/DB_PASSWORD");
     // Root reads nothing else: systemd reads a credential in the name of its unit. It watches a path as root, which takes
     // names alone.
     machine.install(&format!("allow_other = true\nroot = \"deny\"\n{grants}{configuration}"));

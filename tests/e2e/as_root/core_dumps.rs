@@ -137,7 +137,7 @@ mod network {
         backend.environment(&mut command);
         command.env(KEEPS_WORN, "1");
         let daemon = place.start(command);
-        read_all(&place, &mark);
+        read_all(&place, &mark, &mark.value);
         let process = daemon.child.id();
         let image = taken(&place, process, &[]);
         let memory = memory_in(&image);

@@ -103,7 +103,7 @@ fn flush(place: &Place) {
 /// Reads, flushes; and how it is then, at once and once `later` has been waited for.
 fn row(backend: &Backend, place: &Place, mark: &Mark, without: &str, later: impl Fn(&Daemon) -> Copies) -> Row {
     let daemon = backend.mount(place, LONG, Some(without));
-    read_all(place, mark);
+    read_all(place, mark, &mark.value);
     let after_read = scan(&daemon, mark);
     flush(place);
     let after_flush = scan(&daemon, mark);
@@ -138,7 +138,7 @@ fn nothing_is_left(provider: &str) {
 
     // Values that stay, and connections that nobody uses.
     let daemon = backend.mount(&place, LONG, None);
-    read_all(&place, &mark);
+    read_all(&place, &mark, &mark.value);
     let told = told(&place, &daemon);
     assert!(told.len() > 50_000 && !mark.is_in(&told), "of {} bytes", told.len());
     let cached = scan_until(&daemon, &mark, PATIENCE, |copies| copies.astray() == 0);
@@ -148,7 +148,7 @@ fn nothing_is_left(provider: &str) {
 
     // Values that nobody flushes.
     let daemon = backend.mount(&place, "ttl = \"2s\"\nmax_stale = \"0s\"\n", None);
-    read_all(&place, &mark);
+    read_all(&place, &mark, &mark.value);
     let evicted = gone(&daemon);
     assert!(evicted.0.is_empty(), "{:#?}", evicted.0);
     assert_eq!(daemon.stop().code(), Some(0));

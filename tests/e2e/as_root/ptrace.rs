@@ -370,7 +370,8 @@ mod stopped {
         kill(process, libc::SIGSTOP);
         assert_eq!(fs::read(file("warm")).unwrap(), b"of another", "stopped");
         assert!(place.status()["scopes"].is_array());
-        assert!(waits_for_fuse(Path::new(&format!("/proc/{process}"))), "it is in the middle all the time");
+        let task = format!("/proc/{process}");
+        eventually("it is in the middle still", || waits_for_fuse(Path::new(&task)).then_some(()));
         kill(process, libc::SIGKILL);
         assert!(!reader.0.wait().unwrap().success());
         assert_eq!(fs::read(file("warm")).unwrap(), b"of another", "killed");

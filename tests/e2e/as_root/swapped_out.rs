@@ -4,9 +4,10 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::doctor::{Found, offline};
+use crate::support::child::Guarded;
 use crate::support::daemon::{Daemon, Place, drop_capabilities, eventually, limit};
 use crate::support::marked::Mark;
 use crate::support::memory::{Kind, family, page_out, scan};
@@ -69,25 +70,13 @@ fn may_lock(command: &mut Command, most: u64) {
 }
 
 /// A program that keeps a value as programs do.
-struct Keeper(Child);
-
-impl Keeper {
-    fn of(mark: &Mark) -> Self {
-        let keeps = "import sys; kept = [sys.argv[1] + str(n) for n in range(9)]; sys.stdin.read()";
-        let mut program = Command::new("python3");
-        Self(program.args(["-I", "-c", keeps, &mark.value]).stdin(Stdio::piped()).spawn().unwrap())
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn keeper_of(mark: &Mark) -> Guarded {
+    let keeps = "import sys; kept = [sys.argv[1] + str(n) for n in range(9)]; sys.stdin.read()";
+    Guarded::spawn(Command::new("python3").args(["-I", "-c", keeps, &mark.value]).stdin(Stdio::piped())).unwrap()
 }
 
 /// Has the kernel write all that it may of these to the disk, and waits until the program's value is there.
-fn write_out(swap: &Swap, daemon: &Daemon, program: &Keeper, kept: &Mark) {
+fn write_out(swap: &Swap, daemon: &Daemon, program: &Guarded, kept: &Mark) {
     eventually("the other program's value is on the disk", || {
         family(daemon.child.id()).into_iter().chain([program.0.id()]).for_each(page_out);
         kept.is_in(&swap.contents()).then_some(())
@@ -112,7 +101,7 @@ fn memory_that_the_kernel_writes_to_swap_holds_no_value() {
         assert!(mark.is_in(&fs::read(place.mnt().join("app/db").join(file)).unwrap()));
     }
     assert_eq!(place.status()["cache"]["memory_all_locked"], false);
-    let program = Keeper::of(&other);
+    let program = keeper_of(&other);
 
     let swap = Swap::on();
     eventually("the daemon's memory is in swap", || {
@@ -159,10 +148,10 @@ mod network {
                 may_lock(&mut command, ORDINARY);
             }
             let daemon = place.start(command);
-            read_all(&place, &mark);
+            read_all(&place, &mark, &mark.value);
             daemon
         };
-        let program = Keeper::of(&other);
+        let program = keeper_of(&other);
 
         let daemon = mounted(false);
         let swap = Swap::on();

@@ -1,11 +1,8 @@
 //! Values that are longer than what slots of locked memory are shared for (16 KiB), and than the stack that is wiped
 //! (128 KiB).
 
-use std::fs;
-use std::thread;
-
 use super::{LONG, PATIENCE, flush};
-use crate::support::backend::{Backend, KEEPS_WORN, SECRETS, names};
+use crate::support::backend::{Backend, KEEPS_WORN, SECRETS, read_all};
 use crate::support::daemon::Place;
 use crate::support::marked::Mark;
 use crate::support::memory::{Kind, scan, scan_until};
@@ -18,20 +15,7 @@ fn nothing_is_left_of(provider: &str, bytes: usize) {
     let value = mark.value.repeat(bytes / mark.value.len());
     let backend = Backend::holding(provider, &place, &value);
     let daemon = backend.mount(&place, LONG, Some(KEEPS_WORN));
-    thread::scope(|scope| {
-        for name in names() {
-            let (place, mark, value) = (&place, &mark, &value);
-            scope.spawn(move || {
-                let secret = place.mnt().join("app").join(name);
-                let read = fs::read(secret.join("PASSWORD"));
-                let read = read.unwrap_or_else(|error| panic!("{error}: {}", place.log()));
-                assert!(read == value.as_bytes(), "{} bytes of {}", read.len(), value.len());
-                for whole in [".json", ".env"] {
-                    assert!(mark.is_in(&fs::read(secret.join(whole)).unwrap()), "{whole}");
-                }
-            });
-        }
-    });
+    read_all(&place, &mark, &value);
     assert!(scan(&daemon, &mark).of(Kind::Locked) >= SECRETS, "the scan finds what is there");
     flush(&place);
     let left = scan_until(&daemon, &mark, PATIENCE, |copies| copies.0.is_empty());
