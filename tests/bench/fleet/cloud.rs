@@ -33,8 +33,8 @@ pub struct Quota {
 pub struct Names {
     /// So many listings in the time of the quota; None where they count as reads do.
     pub listings: Option<u32>,
-    /// A single name that is asked for counts as so many reads, and as so many listings.
-    pub look: (u32, u32),
+    /// The calls that a single name takes.
+    pub look: &'static [By],
     /// Names in one page of a listing.
     pub page: usize,
     /// A listing brings a hundred names or more.
@@ -53,30 +53,45 @@ impl Quota {
     }
 }
 
-/// In one second.
+/// What came of the calls of one second.
 #[derive(Clone, Copy, Default)]
 pub struct Second {
+    /// Those that the quota of reads counts.
+    pub reads: Calls,
+    /// Those about names, whichever quota counts them.
+    pub names: Calls,
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Calls {
     pub answered: u32,
     pub throttled: u32,
     pub lost: u32,
-    /// Of all of them, those about names.
-    pub names: u32,
 }
 
-impl Second {
-    pub fn calls(self) -> u32 {
+impl Calls {
+    pub fn all(self) -> u32 {
         self.answered + self.throttled + self.lost
     }
 
+    fn times(self, many: u32) -> Self {
+        Self { answered: self.answered * many, throttled: self.throttled * many, lost: self.lost * many }
+    }
+}
+
+impl Second {
     /// As so many clouds would have it together.
     pub fn times(self, many: u32) -> Self {
-        Self {
-            answered: self.answered * many,
-            throttled: self.throttled * many,
-            lost: self.lost * many,
-            names: self.names * many,
-        }
+        Self { reads: self.reads.times(many), names: self.names.times(many) }
     }
+}
+
+/// By which quota a call is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    Reads,
+    /// That of reads, too, where there is no other.
+    Listings,
 }
 
 pub struct Cloud {
@@ -107,13 +122,13 @@ impl Bucket {
         Self { size: f64::from(size), per, left: f64::from(size), at: Duration::ZERO }
     }
 
-    fn take(&mut self, many: u32, now: Duration) -> bool {
+    fn take(&mut self, now: Duration) -> bool {
         let came = (now - self.at).as_secs_f64() * self.size / self.per.as_secs_f64();
         self.left = (self.left + came).min(self.size);
         self.at = now;
-        let is_enough = self.left >= f64::from(many);
+        let is_enough = self.left >= 1.0;
         if is_enough {
-            self.left -= f64::from(many);
+            self.left -= 1.0;
         }
         is_enough
     }
@@ -135,37 +150,41 @@ impl Cloud {
         self.state.lock().unwrap().seconds.clone()
     }
 
-    /// A call that counts as so many reads and so many listings.
-    async fn call(&self, reads: u32, listings: u32, is_about_names: bool) -> Result<(), Error> {
-        let answer = self.judge(reads, listings, is_about_names);
+    /// As many calls at once, all of which must be answered.
+    async fn call(&self, calls: &[By], is_about_names: bool) -> Result<(), Error> {
+        let judged: Vec<_> = calls.iter().map(|by| self.judge(*by, is_about_names)).collect();
         // 20 to 60 ms, as a region's own hosts see.
         self.clock.sleep(Duration::from_millis(20) + Duration::from_millis(40).mul_f64(self.clock.chance())).await;
-        answer
+        judged.into_iter().collect()
     }
 
-    fn judge(&self, reads: u32, listings: u32, is_about_names: bool) -> Result<(), Error> {
+    fn judge(&self, by: By, is_about_names: bool) -> Result<(), Error> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
         let whole = now.as_secs() as usize;
         if state.seconds.len() <= whole {
             state.seconds.resize(whole + 1, Second::default());
         }
-        let calls = reads + listings;
+        let State { reads, listings, seconds } = &mut *state;
+        let is_listing = by == By::Listings && listings.is_some();
+        let quota = listings.as_mut().filter(|_| is_listing).unwrap_or(reads);
+        let Second { reads, names } = &mut seconds[whole];
+        let mut counts: Vec<&mut Calls> = Vec::new();
+        if !is_listing {
+            counts.push(reads);
+        }
         if is_about_names {
-            state.seconds[whole].names += calls;
+            counts.push(names);
         }
         if self.outage.contains(&now) {
-            state.seconds[whole].lost += calls;
+            counts.into_iter().for_each(|calls| calls.lost += 1);
             return Err(Error::new(ErrorKind::Unreachable, "the connection broke off"));
         }
-        let (reads, listings) = if state.listings.is_some() { (reads, listings) } else { (calls, 0) };
-        let is_let =
-            state.reads.take(reads, now) && state.listings.as_mut().is_none_or(|left| left.take(listings, now));
-        if !is_let {
-            state.seconds[whole].throttled += calls;
+        if !quota.take(now) {
+            counts.into_iter().for_each(|calls| calls.throttled += 1);
             return Err(Error { retry_after: self.quota.retry_after, ..Error::new(ErrorKind::Throttled, "too many") });
         }
-        state.seconds[whole].answered += calls;
+        counts.into_iter().for_each(|calls| calls.answered += 1);
         Ok(())
     }
 }
@@ -178,7 +197,7 @@ impl Provider for Cloud {
     fn list(&self) -> Answer<'_, Listing> {
         Box::pin(async {
             for _ in self.secrets.chunks(self.quota.names.page) {
-                self.call(0, 1, true).await?;
+                self.call(&[By::Listings], true).await?;
             }
             let listed = |name: &SecretName| Listed { name: name.clone(), changed: None };
             Ok(Listing { secrets: self.secrets.iter().map(listed).collect(), left_out: Vec::new() })
@@ -195,17 +214,15 @@ impl Provider for Cloud {
 
     fn look<'a>(&'a self, name: &'a SecretName) -> Answer<'a, Presence> {
         Box::pin(async move {
-            let (reads, listings) = self.quota.names.look;
-            self.call(reads, listings, true).await?;
-            let is_secret = self.secrets.contains(name);
-            let known = |is| if is { Known::Yes } else { Known::No };
-            Ok(Presence { secret: known(is_secret), children: known(!is_secret), changed: None })
+            self.call(self.quota.names.look, true).await?;
+            let secret = if self.secrets.contains(name) { Known::Yes } else { Known::No };
+            Ok(Presence { secret, ..Presence::NOTHING })
         })
     }
 
     fn fetch<'a>(&'a self, name: &'a SecretName, _: &'a VersionSelector) -> Answer<'a, Fetched> {
         Box::pin(async move {
-            self.call(1, 0, false).await?;
+            self.call(&[By::Reads], false).await?;
             Ok(Fetched {
                 payload: Payload { raw: Secret::copy_from(b"value")?, keys: None },
                 version: "1".to_owned(),

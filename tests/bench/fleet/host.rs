@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use hushfs::cache::{Budget, Clock, Failure, Memory, Source, Sources};
+use hushfs::cache::{About, Budget, Clock, Failure, Memory, Source, Sources};
 use hushfs::config::{CacheSettings, Format, LocalSettings, ProviderSettings, Scope, ScopeName};
 use hushfs::provider::{ErrorKind, Identity, Provider, SecretName};
-use hushfs::tree::{Namespace, Node, Refusal};
+use hushfs::tree::{Namespace, Node, Refusal, SecretNode, SecretPath};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -35,6 +35,7 @@ pub struct Told {
 pub struct Host {
     namespace: Namespace,
     scope: ScopeName,
+    timeout: Duration,
     clock: Arc<Virtual>,
     told: Arc<Mutex<Told>>,
 }
@@ -58,7 +59,8 @@ impl Host {
             Scope { name: name.clone(), cache: cache.clone(), format: Format::Raw, provider: provider_settings };
         let sources = Sources::of([Source::new(scope, Identity::Own, provider, Arc::new(budget))]);
         let namespace = Namespace::new(Arc::new(sources), Arc::new(memory));
-        Some(Arc::new(Self { namespace, scope: name, clock: Arc::clone(clock), told: Arc::clone(told) }))
+        let timeout = cache.timeout;
+        Some(Arc::new(Self { namespace, scope: name, timeout, clock: Arc::clone(clock), told: Arc::clone(told) }))
     }
 
     /// Starts a program for each secret, after `boot`, and has it read for ever.
@@ -95,7 +97,11 @@ impl Host {
     /// Did it get a value?
     async fn read(&self, name: &SecretName) -> bool {
         let began = self.clock.now();
-        let answer = self.walk(name).await;
+        let answer = tokio::select! {
+            biased;
+            answer = self.walk(name) => answer,
+            () = self.clock.sleep(self.timeout) => self.in_vain(name),
+        };
         let waited = self.clock.now() - began;
         let mut told = self.told.lock().unwrap();
         told.longest_wait = told.longest_wait.max(waited);
@@ -112,9 +118,19 @@ impl Host {
         answer.is_ok()
     }
 
+    /// What who has waited for the whole `timeout` gets.
+    fn in_vain(&self, name: &SecretName) -> Result<bool, Refusal> {
+        let source = self.namespace.source(&self.scope, Identity::Own)?;
+        let path = SecretPath::parse(name.as_str()).ok_or(Refusal::NoSuchEntry)?;
+        match self.namespace.current(&SecretNode { scope: self.scope.clone(), identity: Identity::Own, path }) {
+            Some(_) => Ok(true),
+            None => Ok(source.unless_held_back(About::Values, Err(Failure::Deadline))?),
+        }
+    }
+
     /// From the scope to the value, as the kernel goes that has forgotten each name on the way. Is the value stale?
     async fn walk(&self, name: &SecretName) -> Result<bool, Refusal> {
-        // The file system's own deadline is on the machine's clock: the rest is bounded by the scope's timeout.
+        // The file system's own deadline is on the machine's clock; who calls this has it on ours.
         let never = Instant::now() + Duration::from_secs(86_400);
         let mut node = Node::Scope(self.scope.clone(), Identity::Own);
         for part in name.as_str().split('/').chain(["value"]) {

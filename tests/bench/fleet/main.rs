@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use clock::{Dice, Virtual};
-use cloud::{Cloud, Names, Quota, Second};
+use cloud::{By, Cloud, Names, Quota, Second};
 use host::{Host, Told};
 use hushfs::cache::Clock;
 use hushfs::config::CacheSettings;
@@ -27,21 +27,23 @@ const BOOT: Duration = Duration::from_secs(60);
 const OUTAGE: (Duration, Duration) = (Duration::from_secs(20 * 60), Duration::from_secs(30 * 60));
 const LENGTH: Duration = Duration::from_secs(50 * 60);
 
-/// DescribeSecret counts as GetSecretValue does; ListSecrets has a quota of its own. A name costs one of each.
+/// DescribeSecret counts as GetSecretValue does; ListSecrets has a quota of its own.
 const AWS: Quota = Quota {
     name: "aws-secrets-manager",
     reads: 10_000,
     per: Duration::from_secs(1),
-    names: Names { listings: Some(100), look: (1, 1), page: 100, lists_many: true },
+    names: Names { listings: Some(100), look: &[By::Reads, By::Listings], page: 100, lists_many: true },
     retry_after: None,
     price: 0.05,
     price_of_names: 0.05,
 };
+/// DescribeParameters does not count as reads do; AWS publishes no quota of it, so it is given the same. A name directly in
+/// the path takes two.
 const SSM: Quota = Quota {
     name: "aws-parameter-store",
     reads: 40,
     per: Duration::from_secs(1),
-    names: Names { listings: None, look: (0, 1), page: 50, lists_many: false },
+    names: Names { listings: Some(40), look: &[By::Listings, By::Listings], page: 50, lists_many: false },
     retry_after: None,
     price: 0.0,
     price_of_names: 0.0,
@@ -51,7 +53,7 @@ const GCP: Quota = Quota {
     name: "gcp-secret-manager",
     reads: 90_000,
     per: Duration::from_secs(60),
-    names: Names { listings: Some(600), look: (0, 1), page: 25_000, lists_many: true },
+    names: Names { listings: Some(600), look: &[By::Listings], page: 25_000, lists_many: true },
     retry_after: None,
     price: 0.03,
     price_of_names: 0.0,
@@ -60,7 +62,7 @@ const AZURE: Quota = Quota {
     name: "azure-key-vault",
     reads: 4_000,
     per: Duration::from_secs(10),
-    names: Names { listings: None, look: (0, 1), page: 25, lists_many: false },
+    names: Names { listings: None, look: &[By::Listings], page: 25, lists_many: false },
     retry_after: Some(Duration::from_secs(10)),
     price: 0.03,
     price_of_names: 0.03,
@@ -156,12 +158,12 @@ fn tell(quota: Quota, ttl: Duration, hosts: usize, secrets: usize) -> Story {
 
 fn report(quota: &Quota, ttl: Duration, story: &Story, (programs, each): (usize, u64)) {
     let Story { told, seconds } = story;
-    let peak = seconds.iter().map(|second| second.calls()).max().unwrap_or(0);
-    let throttled: u32 = seconds.iter().map(|second| second.throttled).sum();
+    let peak = seconds.iter().map(|second| second.reads.all()).max().unwrap_or(0);
+    let throttled: u32 = seconds.iter().map(|second| second.reads.throttled).sum();
     // What a fleet in use asks for in the long run: each value at 0.72 to 0.8 of its ttl, when it is read next.
     let wanted = programs as f64 * each as f64 / (0.76 * ttl.as_secs_f64() + host::READ_EVERY.as_secs_f64() / 2.0);
     // Between start and outage.
-    let calm = seconds.iter().skip(10 * 60).take(10 * 60).map(|second| f64::from(second.names));
+    let calm = seconds.iter().skip(10 * 60).take(10 * 60).map(|second| f64::from(second.names.answered));
     let names = calm.sum::<f64>() / 600.0;
     let month = (wanted * quota.price + names * quota.price_of_names) * 30.0 * 86_400.0 / 10_000.0;
     println!(
@@ -180,10 +182,12 @@ fn report(quota: &Quota, ttl: Duration, story: &Story, (programs, each): (usize,
         told.last_start.as_secs_f64() / 60.0,
         month
     );
-    let at_start: u32 = seconds.iter().take(10 * 60).map(|second| second.names).sum();
+    let at_start = || seconds.iter().take(10 * 60).map(|second| second.names);
     println!(
-        "{:20}       | longest wait of a reader {:.1} s; about names {at_start} calls in the first 10 minutes, {names:.1}/s in the next 10",
+        "{:20}       | longest wait of a reader {:.1} s; about names {} answers in the first 10 minutes and {} refusals, {names:.1} answers/s in the next 10",
         "",
-        told.longest_wait.as_secs_f64()
+        told.longest_wait.as_secs_f64(),
+        at_start().map(|names| names.answered).sum::<u32>(),
+        at_start().map(|names| names.throttled).sum::<u32>(),
     );
 }

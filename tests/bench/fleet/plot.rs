@@ -1,4 +1,5 @@
-//! Calls a second over time, one panel for each provider, as SVG: logarithmic, since quotas differ by 250 times.
+//! Calls a second that the quota of reads counts, over time, one panel for each provider, as SVG: logarithmic, since quotas
+//! differ by 250 times.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -60,8 +61,10 @@ pub fn draw(title: &str, panels: &[Panel], length: Duration, outage: (Duration, 
             "<path d=\"M{LEFT} {quota:.1}H{:.1}\" stroke=\"#c00\" stroke-dasharray=\"5 3\"/>",
             WIDTH - 16.0
         ));
-        let curves: [(&str, Count); 2] =
-            [("#e69f00", |second| second.throttled + second.lost), ("#0072b2", |second| second.answered)];
+        let curves: [(&str, Count); 2] = [
+            ("#e69f00", |second| second.reads.throttled + second.reads.lost),
+            ("#0072b2", |second| second.reads.answered),
+        ];
         for (colour, count) in curves {
             let points: Vec<String> = panel
                 .seconds
